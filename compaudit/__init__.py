@@ -1,0 +1,38 @@
+"""compaudit: an auditor for compressed neural networks.
+
+The public API: `compare` and `inspect` return the same document that the JSON report holds.
+Everything else is imported where it is used, so that importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = ["Comparison", "CompauditError", "Inspection", "__version__", "compare", "inspect"]
+
+if TYPE_CHECKING:
+    from compaudit.api import compare, inspect
+    from compaudit.errors import CompauditError
+    from compaudit.results import Comparison, Inspection
+
+_HOMES = {
+    "compare": "compaudit.api",
+    "inspect": "compaudit.api",
+    "CompauditError": "compaudit.errors",
+    "Comparison": "compaudit.results",
+    "Inspection": "compaudit.results",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,61 @@
+"""The Python API: the audit of the command line, with typed results."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from typing import Any
+
+import msgspec
+
+from compaudit import audit
+from compaudit.config import Config, did_you_mean
+from compaudit.errors import RequestError
+from compaudit.results import Comparison, Inspection
+
+__all__ = ["compare", "inspect"]
+
+Spec = str | PathLike[str]
+
+
+def compare(original: Spec, compressed: Spec, **settings: Any) -> Comparison:
+    """Audit a compressed model against its original.
+
+    Args:
+        original: a path, or ``package.module:factory[@weights]``.
+        compressed: likewise.
+        settings: any field of `compaudit.config.Config`, such as ``data="test.npz"``,
+            ``time_budget_s=10.0``, ``requirements=("delta >= 1.2",)``.
+
+    Returns:
+        The document that ``compaudit compare --json`` prints. What died is in its ``error``, what
+        was not measured in ``skipped``, and how the requirements were judged in ``gate``.
+
+    Raises:
+        RequestError: the request was wrong, and nothing was measured.
+    """
+    known = Config.__struct_fields__
+    for name in settings:
+        if name not in known:
+            raise RequestError(
+                f"compare() has no setting {name!r}",
+                hint=did_you_mean(name, known),
+                code="unknown-setting",
+            )
+    if settings.get("data") is not None:
+        settings["data"] = fspath(settings["data"])
+    values = {"original": fspath(original), "compressed": fspath(compressed), **settings}
+    try:
+        config = msgspec.convert(values, Config)
+    except msgspec.ValidationError as error:
+        raise RequestError(str(error), hint="see compaudit.config.Config", code="usage") from error
+    return audit.compare(config, command="compaudit.compare(…)")
+
+
+def inspect(*models: Spec, trust_model_code: bool = False) -> Inspection:
+    """The ledgers of models, which are read and not executed.
+
+    Raises:
+        RequestError: a model cannot be opened or read.
+    """
+    specs = [fspath(model) for model in models]
+    return audit.inspect(specs, trust_model_code=trust_model_code, command="compaudit.inspect(…)")

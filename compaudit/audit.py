@@ -1,0 +1,362 @@
+"""The story of an audit: open → measure → compare → find → judge. Read this file first.
+
+Orchestration only. A path becomes a `Model`, a `Model` becomes measurements, two measurements become
+a `Comparison`, a `Comparison` becomes findings, a verdict and a report. A model that dies takes its
+own figures with it and nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Literal
+
+from compaudit import document, findings, gate, machine
+from compaudit.config import Config
+from compaudit.document import Side
+from compaudit.engines.base import Meter, Pass
+from compaudit.engines.local import LocalEngine
+from compaudit.errors import (
+    CompauditError,
+    ExitCode,
+    InternalError,
+    MeasurementError,
+    most_serious,
+)
+from compaudit.measure import memory
+from compaudit.measure.accuracy import TASKS, ClassificationMeter, RegressionMeter, choose_task
+from compaudit.measure.compression import compare_sizes
+from compaudit.measure.divergence import DivergenceMeter
+from compaudit.measure.latency.arms import Subject, open_arms_of
+from compaudit.measure.latency.estimate import estimate_delta
+from compaudit.measure.latency.experiment import Experiment, ModelName, Trace, run_experiment
+from compaudit.measure.ledger import Ledger, read_in_worker, take
+from compaudit.measure.signature import Samples, choose_samples, feeds_of, require_labels
+from compaudit.models import open as models
+from compaudit.models.base import Model, RunSettings, Source
+from compaudit.progress import Progress, Silent
+from compaudit.results import Accuracy, Comparison, Divergence, Inspection, Skipped
+from compaudit.units import format_seconds
+from compaudit.workers.limits import Limits
+from compaudit.workers.worker import Worker
+
+__all__ = ["compare", "exit_code_of", "inspect"]
+
+# Large enough to keep the cores busy, small enough for any model that runs at all.
+_EVALUATION_BATCH = 64
+
+
+def compare(config: Config, progress: Progress | None = None, command: str = "") -> Comparison:
+    """Audit a compressed model against its original.
+
+    Args:
+        config: what was asked for.
+        progress: told what is going on; silent by default.
+        command: the command line, for the report.
+
+    Raises:
+        RequestError: nothing could be measured: a model that cannot be opened, a requirement that
+            names no value. What goes wrong later is recorded in the report's `error`.
+    """
+    requirements = [gate.parse_requirement(text) for text in config.requirements]
+    audit = _Audit(config, progress or Silent())
+    audit.count()
+    if config.wants("latency", "memory", "divergence", "accuracy"):
+        audit.run()
+    report = audit.report(command)
+    return document.with_gate(report, gate.judge(requirements, report))
+
+
+def inspect(
+    specs: list[str],
+    *,
+    trust_model_code: bool = False,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+    command: str = "",
+) -> Inspection:
+    """The ledgers of models. Nothing is executed but the user's own factory, and trusted code.
+
+    Raises:
+        RequestError: a model cannot be opened or read.
+        MeasurementError: the code of a factory died.
+    """
+    tell = progress or Silent()
+    sides = []
+    for spec in specs:
+        tell.stage(f"reading {spec}")
+        source = models.recognise(spec)
+        ledger, model = _read(source, trust_model_code, limits or Limits())
+        sides.append(Side("original", source, model, ledger))
+    return document.inspection(sides, machine.describe(), command)
+
+
+def exit_code_of(report: Comparison, inconclusive: Literal["fail", "warn", "pass"]) -> ExitCode:
+    """The exit code of a finished audit: what died, and what the gate says."""
+    codes = [gate.exit_code_of(report.gate, inconclusive)]
+    if report.error is not None:
+        codes.append(ExitCode(report.error.exit))
+    return most_serious(codes)
+
+
+def _read(source: Source, trust_model_code: bool, limits: Limits) -> tuple[Ledger, Model | None]:
+    """A model's ledger; where reading runs code, taken in a worker, and there is no `Model` here."""
+    if not models.executes_on_read(source):
+        model = models.read(source, trust_model_code=trust_model_code)
+        return take(model), model
+    models.require_trust(source, trust_model_code)
+    with Worker(source.spec, limits) as worker:
+        return worker.call("read", read_in_worker, source, trust_model_code), None
+
+
+class _Audit:
+    """The state of one comparison; each method is a chapter of it."""
+
+    def __init__(self, config: Config, progress: Progress) -> None:
+        self._config = config
+        self._progress = progress
+        self._limits = Limits(config.timeout_s, config.memory_limit_bytes)
+        self._threads = config.threads or machine.default_threads()
+        self._settings = RunSettings(
+            device=config.device,
+            threads=self._threads,
+            trust_model_code=config.trust_model_code,
+            provider_options=config.provider_options,
+            session_options=config.session_options,
+            custom_op_libraries=config.custom_op_libraries,
+        )
+        self._sides = (
+            Side("original", models.recognise(config.original)),
+            Side("compressed", models.recognise(config.compressed)),
+        )
+        self._samples: Samples | None = None
+        self._divergence: Divergence | None = None
+        self._accuracy: Accuracy | None = None
+        self._trace: Trace | None = None
+        self._errors: list[CompauditError] = []
+        self._skipped: list[Skipped] = []
+
+    def count(self) -> None:
+        """Count what each model is made of. Raises RequestError for one that cannot be read."""
+        for side in self._sides:
+            self._progress.stage(f"reading {side.source.spec}")
+            try:
+                side.ledger, side.model = _read(
+                    side.source, self._config.trust_model_code, self._limits
+                )
+            except MeasurementError as error:
+                self._record(side, error)
+
+    def run(self) -> None:
+        """Load, evaluate and time both models, each in a process of its own."""
+        with ExitStack() as stack:
+            workers = {
+                side.name: stack.enter_context(Worker(side.source.spec, self._limits))
+                for side in self._alive()
+            }
+            for side in self._alive():
+                with self._surviving(side):
+                    self._load(workers[side.name], side)
+            with self._surviving(None):
+                self._choose_samples()
+            for side in self._alive():
+                with self._surviving(side):
+                    self._run_first(workers[side.name], side)
+            if self._config.wants("divergence", "accuracy"):
+                self._evaluate(workers)
+        if self._config.wants("latency"):
+            self._time()
+
+    def _load(self, worker: Worker, side: Side) -> None:
+        self._progress.stage(f"loading {side.source.spec}")
+        side.loaded, side.baseline_bytes = memory.load(worker, side.source, self._settings)
+
+    def _choose_samples(self) -> None:
+        """Open the data, or make inputs up, once for every model that loaded."""
+        signatures = [
+            (side.source.spec, side.loaded, side.model)
+            for side in self._alive()
+            if side.loaded is not None
+        ]
+        if signatures:
+            self._samples = choose_samples(self._config, signatures)
+            require_labels(self._config, self._samples)
+
+    def _run_first(self, worker: Worker, side: Side) -> None:
+        if self._samples is None or side.loaded is None:
+            return
+        side.feeds = feeds_of(self._config, side.source.spec, side.loaded, self._samples)
+        self._progress.stage(f"first inference of {side.source.spec}")
+        side.first_run = memory.run_first(
+            worker,
+            self._samples.request,
+            side.feeds,
+            self._config.batch_size or 1,
+            side.baseline_bytes,
+        )
+
+    def _evaluate(self, workers: dict[ModelName, Worker]) -> None:
+        """Both models over the same samples, once, for divergence and accuracy together."""
+        original, compressed = self._sides
+        samples = self._samples
+        if samples is None or original.feeds is None or compressed.feeds is None:
+            return
+        if original.loaded is None or compressed.loaded is None or len(self._alive()) < 2:
+            return
+        labelled = self._config.wants("accuracy") and samples.labels is not None
+        task = choose_task(self._config.task, samples) if labelled else self._config.task
+        outputs = DivergenceMeter(
+            self._config.map_output,
+            named=original.loaded.named_outputs and compressed.loaded.named_outputs,
+            classes=task == "classification",
+            output=self._config.model_output,
+        )
+        meters: list[Meter] = [outputs]
+        accuracy: ClassificationMeter | RegressionMeter | None = None
+        if labelled and task in TASKS:
+            accuracy = TASKS[task](outputs)
+            meters.append(accuracy)
+        engine = LocalEngine(workers["original"], workers["compressed"])
+        with self._surviving(None):
+            engine.evaluate(
+                Pass(
+                    data=samples.request,
+                    samples=samples.dataset.samples,
+                    batch_size=self._config.batch_size or _EVALUATION_BATCH,
+                    original=original.feeds,
+                    compressed=compressed.feeds,
+                ),
+                samples.labels_of,
+                meters,
+                lambda done: self._progress.stage(
+                    f"comparing outputs, {done} of {samples.dataset.samples} samples",
+                    done / samples.dataset.samples,
+                ),
+            )
+            self._conclude(outputs, accuracy, samples)
+
+    def _conclude(
+        self,
+        outputs: DivergenceMeter,
+        accuracy: ClassificationMeter | RegressionMeter | None,
+        samples: Samples,
+    ) -> None:
+        confidence = self._config.confidence
+        if self._config.wants("divergence"):
+            made_up = samples.request.uri is None
+            self._divergence, skipped = outputs.result(
+                "synthetic" if made_up else "data", confidence
+            )
+            self._skipped += skipped
+        if accuracy is not None:
+            self._accuracy, skipped = accuracy.result(confidence)
+            self._skipped += skipped
+
+    def _time(self) -> None:
+        """Time every model that still lives: both for δ, one alone for its own latency."""
+        config, samples = self._config, self._samples
+        subjects: dict[ModelName, Subject] = {
+            side.name: Subject(
+                side.source,
+                self._settings,
+                samples.request,
+                side.feeds,
+                config.batch_size or 1,
+                self._limits,
+            )
+            for side in self._alive()
+            if samples is not None and side.feeds is not None
+        }
+        if not subjects:
+            return
+        experiment = Experiment(
+            models=tuple(subjects),
+            time_budget_s=config.time_budget_s,
+            resolution=config.resolution,
+            confidence=config.confidence,
+            seed=config.seed,
+        )
+        try:
+            self._trace = run_experiment(
+                experiment,
+                open_arms_of(subjects),
+                time.monotonic,
+                lambda what, share: self._progress.stage(f"timing, {what}", share),
+                self._announce_budget,
+            )
+        except MeasurementError as error:
+            dead = next((side for side in self._sides if side.source.spec == error.model), None)
+            self._record(dead, error)
+            if dead is not None and len(subjects) == 2:
+                self._time()
+
+    def report(self, command: str) -> Comparison:
+        """Everything that was measured, with what it means."""
+        config = self._config
+        delta = None
+        if self._trace is not None and len(self._alive()) == 2:
+            delta = estimate_delta(
+                self._trace, config.confidence, config.resolution, cpu_time=self._threads == 1
+            )
+        original, compressed = (
+            document.model_result(side, self._trace, config, self._threads) for side in self._sides
+        )
+        alpha, beta, space_saving, undefined = compare_sizes(original, compressed)
+        evidence = findings.Evidence(
+            original=original,
+            compressed=compressed,
+            original_model=self._sides[0].model,
+            compressed_model=self._sides[1].model,
+            runtimes=(
+                models.runtime_of(self._sides[0].source),
+                models.runtime_of(self._sides[1].source),
+            ),
+            alpha=alpha,
+            delta=delta,
+            accuracy=self._accuracy,
+            divergence=self._divergence,
+            never_steady=self._trace.never_steady if self._trace is not None else (),
+        )
+        return document.comparison(
+            sides=self._sides,
+            models=(original, compressed),
+            rates=(alpha, beta, space_saving),
+            delta=delta,
+            divergence=self._divergence,
+            accuracy=self._accuracy,
+            trace=self._trace,
+            samples=self._samples,
+            findings=findings.find(evidence),
+            skipped=[*self._skipped, *undefined],
+            errors=self._errors,
+            config=config,
+            environment=machine.describe(),
+            command=command,
+        )
+
+    # ------------------------------------------------------------------------------ faults
+
+    def _alive(self) -> list[Side]:
+        return [side for side in self._sides if side.alive]
+
+    @contextmanager
+    def _surviving(self, side: Side | None) -> Iterator[None]:
+        """Record an error instead of raising it: the audit goes on with what still lives."""
+        try:
+            yield
+        except InternalError:
+            raise
+        except CompauditError as error:
+            self._record(side or self._side_named(error.model), error)
+
+    def _record(self, side: Side | None, error: CompauditError) -> None:
+        self._errors.append(error)
+        if side is not None:
+            side.alive = False
+
+    def _side_named(self, spec: str | None) -> Side | None:
+        return next((side for side in self._sides if side.source.spec == spec), None)
+
+    def _announce_budget(self, seconds: float) -> None:
+        self._progress.note(f"these models are slow: timing them takes {format_seconds(seconds)}")

@@ -1,0 +1,91 @@
+"""``compaudit compare``: the audit."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from compaudit.cli import options
+from compaudit.cli.invocation import command_line
+
+__all__ = ["compare"]
+
+
+def compare(
+    original: options.Original,
+    compressed: options.Compressed,
+    data: options.Data = None,
+    task: options.Task = "auto",
+    model_output: options.ModelOutput = None,
+    input_shape: options.InputShape = None,
+    map_input: options.MapInput = None,
+    map_output: options.MapOutput = None,
+    limit: options.Limit = None,
+    seed: options.Seed = 0,
+    device: options.Device = "cpu",
+    threads: options.Threads = None,
+    batch_size: options.BatchSize = None,
+    provider_option: options.ProviderOption = None,
+    session_option: options.SessionOption = None,
+    custom_op_library: options.CustomOpLibrary = None,
+    only: options.Only = None,
+    skip: options.Skip = None,
+    time_budget: options.TimeBudget = None,
+    resolution: options.Resolution = "3%",
+    confidence: options.Confidence = "95%",
+    require: options.Require = None,
+    inconclusive: options.Inconclusive = "fail",
+    format_: options.Format = "table",
+    json: options.Json = False,
+    output: options.Output = None,
+    raw: options.Raw = False,
+    quiet: options.Quiet = False,
+    no_progress: options.NoProgress = False,
+    trust_model_code: options.TrustModelCode = False,
+    timeout: options.Timeout = "300s",
+    memory_limit: options.MemoryLimit = None,
+) -> int:
+    """Audit a compressed model against its original."""
+    from compaudit import config as settings
+    from compaudit.cli import output as out
+
+    report_format = "json" if json else format_
+    out.check_format(report_format)
+    out.check_outputs(output or [])
+    limit_bytes = settings.parse_with_unit("memory-limit", memory_limit)
+    config = settings.Config(
+        original=original,
+        compressed=compressed,
+        data=data,
+        task=cast("settings.Task", task),
+        model_output=model_output,
+        device=device,
+        threads=threads,
+        batch_size=batch_size,
+        input_shapes=settings.parse_shapes(input_shape or ()),
+        map_input=settings.parse_mapping("map-input", map_input or ()),
+        map_output=settings.parse_mapping("map-output", map_output or ()),
+        provider_options=settings.parse_mapping("provider-option", provider_option or ()),
+        session_options=settings.parse_mapping("session-option", session_option or ()),
+        custom_op_libraries=tuple(custom_op_library or ()),
+        measurements=settings.select_measurements(only or (), skip or ()),
+        time_budget_s=settings.parse_with_unit("time-budget", time_budget),
+        resolution=settings.parse_with_unit("resolution", resolution) or 0.0,
+        confidence=settings.parse_with_unit("confidence", confidence) or 0.0,
+        limit=limit,
+        seed=seed,
+        requirements=tuple(require or ()),
+        inconclusive=cast("settings.Inconclusive", inconclusive),
+        raw=raw,
+        trust_model_code=trust_model_code,
+        timeout_s=settings.parse_with_unit("timeout", timeout) or 0.0,
+        memory_limit_bytes=None if limit_bytes is None else int(limit_bytes),
+    )
+    from compaudit import audit
+    from compaudit.cli.progress import Terminal
+
+    with Terminal(quiet=quiet, moving=not no_progress) as progress:
+        report = audit.compare(config, progress, command_line())
+    if report.error is not None:
+        out.say_error(report.error.message, report.error.hint)
+    verdict = audit.exit_code_of(report, config.inconclusive)
+    return out.deliver(report, report_format, output or [], verdict)

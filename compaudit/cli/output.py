@@ -1,0 +1,141 @@
+"""Where reports go: stdout, and files that are never half written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from compaudit.errors import ExitCode, RequestError
+from compaudit.report import FORMATS, format_for, render
+from compaudit.results import Report
+
+__all__ = ["check_format", "check_outputs", "deliver", "say_error", "write_stdout"]
+
+
+def check_format(name: str) -> None:
+    """Refuse an unknown ``--format``. Raises RequestError."""
+    if name not in FORMATS:
+        from compaudit.config import did_you_mean
+
+        raise RequestError(
+            f"--format {name!r} is not known",
+            hint=did_you_mean(name, FORMATS),
+            code="unknown-format",
+        )
+
+
+def check_outputs(paths: Sequence[str]) -> None:
+    """Refuse what could not be written anyway, before minutes are spent on measuring.
+
+    Raises:
+        RequestError: an unknown suffix, a missing folder, or one that cannot be written to.
+    """
+    for path in paths:
+        format_for(path)
+        folder = Path(path).parent
+        if not folder.is_dir():
+            raise RequestError(
+                f"cannot write {path}: the folder {folder} does not exist",
+                hint=f"mkdir -p {folder}",
+                code="unwritable-output",
+            )
+        target = Path(path)
+        writable = os.access(target, os.W_OK) if target.exists() else os.access(folder, os.W_OK)
+        if target.is_dir() or not writable:
+            raise RequestError(
+                f"cannot write {path}: no permission"
+                if not target.is_dir()
+                else f"cannot write {path}: it is a folder",
+                hint="choose another place with -o",
+                code="unwritable-output",
+            )
+
+
+def deliver(report: Report, format_name: str, paths: Sequence[str], verdict: ExitCode) -> ExitCode:
+    """Write the report to stdout and to every file.
+
+    Returns:
+        The verdict's exit code; where that is 0 and something could not be written, 2.
+    """
+    console = Console()
+    text = render(report, format_name, console.width, console.color_system is not None)
+    failed = not write_stdout(text)
+    for path in paths:
+        try:
+            _write_whole(Path(path), render(report, format_for(path), 100, False))
+        except OSError as error:
+            say_error(f"cannot write {path}: {error.strerror or error}", "choose another place")
+            failed = True
+    return ExitCode.BAD_REQUEST if failed and verdict is ExitCode.DONE else verdict
+
+
+def write_stdout(text: bytes) -> bool:
+    """Write to stdout; False when it is full. A reader that went away (``| head``) is no failure."""
+    try:
+        sys.stdout.buffer.write(_encodable(text))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+    except OSError as error:
+        say_error(f"cannot write to stdout: {error.strerror or error}", "use -o FILE")
+        _forget_stdout()
+        return False
+    return True
+
+
+def say_error(message: str, hint: str = "") -> None:
+    """One sentence and a hint on stderr, never with control characters of somebody else's."""
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    with contextlib.suppress(OSError):
+        console.print("error:", style="bold red", end=" ")
+        console.print(_printable(message))
+        if hint:
+            console.print(f"hint:  {_printable(hint)}", style="dim")
+
+
+def _encodable(text: bytes) -> bytes:
+    """What stdout's encoding cannot hold becomes a question mark instead of an error."""
+    encoding = sys.stdout.encoding or "utf-8"
+    if encoding.lower().replace("-", "") == "utf8":
+        return text
+    return text.decode().encode(encoding, "replace")
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter from flushing a broken stdout once more when it ends."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write_whole(path: Path, text: bytes) -> None:
+    """All of it or nothing: written beside the target and renamed. Devices are written directly."""
+    if path.exists() and not path.is_file():
+        path.write_bytes(text)
+        return
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(text)
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _printable(text: str) -> str:
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )

@@ -1,0 +1,1 @@
+"""What models are fed: files of samples, and synthetic inputs."""

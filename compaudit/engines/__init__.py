@@ -1,0 +1,1 @@
+"""Where evaluation runs: on this machine, or on many."""

@@ -1,0 +1,99 @@
+"""Evaluation on this machine: both models in their workers, at work on the same batch together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compaudit.data.base import DataRequest, Feed
+from compaudit.data.open import open_data
+from compaudit.engines.base import Meter, Outputs, Pass
+from compaudit.errors import MeasurementError
+from compaudit.workers.worker import Worker
+from compaudit.workers.workspace import Workspace
+
+__all__ = ["LocalEngine", "feed_batch", "infer", "open_samples"]
+
+_STAGE = "evaluate"
+
+
+class LocalEngine:
+    """Runs a pass on two workers that hold the loaded models."""
+
+    def __init__(self, original: Worker, compressed: Worker) -> None:
+        self._original = original
+        self._compressed = compressed
+
+    def evaluate(
+        self,
+        evaluation: Pass,
+        labels: Callable[[int, int], NDArray[Any] | None],
+        meters: Sequence[Meter],
+        on_progress: Callable[[int], None],
+    ) -> None:
+        """Show every sample to every meter once. Raises RequestError or MeasurementError."""
+        for worker in (self._original, self._compressed):
+            worker.call(_STAGE, open_samples, evaluation.data)
+        for start in range(0, evaluation.samples, evaluation.batch_size):
+            stop = min(start + evaluation.batch_size, evaluation.samples)
+            original = self._original.begin(_STAGE, infer, evaluation.original, start, stop)
+            compressed = self._compressed.begin(_STAGE, infer, evaluation.compressed, start, stop)
+            outputs = original(), compressed()
+            for meter in meters:
+                meter.update(labels(start, stop), *outputs)
+            on_progress(stop)
+
+
+def open_samples(workspace: Workspace, request: DataRequest) -> int:
+    """Open the data in the worker, which reads it for itself. Returns the number of samples."""
+    workspace.dataset = open_data(request)
+    return int(workspace.dataset.samples)
+
+
+def infer(workspace: Workspace, feeds: tuple[Feed, ...], start: int, stop: int) -> Outputs:
+    """The outputs for these samples, in as many runs as the model's own batch size demands."""
+    fixed = {feed.batch for feed in feeds if feed.batch is not None}
+    step = min(fixed) if fixed else stop - start
+    parts = []
+    for first in range(start, stop, step):
+        last = min(first + step, stop)
+        outputs = workspace.runner.run(feed_batch(workspace.dataset, feeds, first, last))
+        # A partial batch was filled up to the size the model insists on.
+        parts.append(
+            {
+                name: output[: last - first] if output.ndim and len(output) == step else output
+                for name, output in outputs.items()
+            }
+        )
+    if len(parts) == 1:
+        return parts[0]
+    return {name: _joined(name, [part[name] for part in parts]) for name in parts[0]}
+
+
+def _joined(name: str, parts: list[NDArray[Any]]) -> NDArray[Any]:
+    try:
+        return np.concatenate(parts)
+    except ValueError as error:
+        raise MeasurementError(
+            f"its output {name!r} has another shape from sample to sample",
+            hint="compaudit compares outputs whose first dimension counts samples",
+            code="output-shape-varies",
+        ) from error
+
+
+def feed_batch(
+    dataset: Any, feeds: tuple[Feed, ...], start: int, stop: int
+) -> dict[str, NDArray[Any]]:
+    """A model's inputs for these samples, cast, and repeated up to a fixed batch size."""
+    batch = dataset.batch(start, stop)
+    inputs = {}
+    for feed in feeds:
+        values = batch[feed.array].astype(feed.dtype, copy=False)
+        if feed.batch is not None and len(values) < feed.batch:
+            rows = np.arange(feed.batch) % len(values)
+            values = values[rows]
+        inputs[feed.input] = np.ascontiguousarray(values)
+    return inputs

@@ -1,0 +1,38 @@
+"""What every document begins with, and the document that holds nothing else: a failed request."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from compaudit import __version__
+from compaudit.errors import CompauditError
+from compaudit.results import SCHEMA_VERSION, ErrorReport, Failure, Tool
+
+__all__ = ["envelope", "error_report"]
+
+
+def envelope(command: str, error: CompauditError | None) -> dict[str, Any]:
+    """The first keys of a document, as keyword arguments of its type."""
+    failure = None
+    if error is not None:
+        failure = Failure(
+            code=error.code,
+            exit=int(error.exit_code),
+            message=error.message,
+            hint=error.hint,
+            model=error.model,
+            stage=error.stage,
+        )
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tool": Tool(name="compaudit", version=__version__),
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "error": failure,
+    }
+
+
+def error_report(error: CompauditError, command: str) -> ErrorReport:
+    """The document of a request that failed before anything was measured."""
+    return ErrorReport(**envelope(command, error))

@@ -1,0 +1,1 @@
+"""The measurement engine, one question a file."""

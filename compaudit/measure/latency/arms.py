@@ -1,0 +1,88 @@
+"""Arms on real processes: each model in a fresh worker of its own, suspended while the other runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from compaudit.data.base import DataRequest, Feed
+from compaudit.measure.latency.blocks import (
+    BlockTimes,
+    bind_inputs,
+    time_block,
+    warm_up,
+)
+from compaudit.measure.latency.experiment import Arm, ModelName, OpenArms
+from compaudit.models.base import RunSettings, Source
+from compaudit.workers.limits import Limits
+from compaudit.workers.worker import Worker
+from compaudit.workers.workspace import admit_user_modules, import_runtime, load_model
+
+__all__ = ["Subject", "open_arms_of"]
+
+_WARM_UP_CAP_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model to be timed: how to load it and what to feed it."""
+
+    source: Source
+    settings: RunSettings
+    data: DataRequest
+    feeds: tuple[Feed, ...]
+    batch_size: int
+    limits: Limits
+
+
+class WorkerArm:
+    """A warmed-up model in its worker."""
+
+    def __init__(self, name: ModelName, worker: Worker, subject: Subject) -> None:
+        self.name = name
+        self._worker = worker
+        source, settings = subject.source, subject.settings
+        worker.call("load", load_model, source, settings)
+        worker.call("warm-up", bind_inputs, subject.data, subject.feeds, subject.batch_size)
+        warm = worker.call("warm-up", warm_up, _WARM_UP_CAP_S)
+        self.call_s = warm.call_s
+        self.steady = warm.steady
+        worker.suspend()
+
+    def block(self, calls: int, discard_first: bool) -> BlockTimes:
+        """Wake the worker, time a block, and suspend it again."""
+        times = self._worker.call("latency", time_block, calls, discard_first)
+        self._worker.suspend()
+        return times
+
+
+def open_arms_of(subjects: Mapping[ModelName, Subject]) -> OpenArms:
+    """Start fresh workers for these models, epoch by epoch."""
+
+    @contextmanager
+    def open_arms(models: Sequence[ModelName], second_first: bool) -> Iterator[Sequence[Arm]]:
+        with ExitStack() as stack:
+            workers = [
+                stack.enter_context(Worker(subjects[name].source.spec, subjects[name].limits))
+                for name in models
+            ]
+            # Importing the frameworks disturbs no timing yet, so both do it at once.
+            for worker, name in zip(workers, models, strict=True):
+                if subjects[name].source.factory is not None:
+                    worker.call("load", admit_user_modules)
+            imports = [
+                worker.begin("load", import_runtime, subjects[name].source)
+                for worker, name in zip(workers, models, strict=True)
+            ]
+            for worker, finish in zip(workers, imports, strict=True):
+                finish()
+                worker.suspend()
+            arms: dict[int, Arm] = {}
+            places = range(len(models))
+            for place in reversed(places) if second_first else places:
+                name = models[place]
+                arms[place] = WorkerArm(name, workers[place], subjects[name])
+            yield [arms[place] for place in places]
+
+    return open_arms

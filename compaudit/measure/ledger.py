@@ -1,0 +1,166 @@
+"""What is stored in a model, tensor by tensor, and what do its parameters add up to?
+
+The counting rules are DESIGN §1. Every stored byte of a file is either a tensor's or the graph's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from compaudit.models import open as models
+from compaudit.models.base import Model, Role, Source, Tensor, ZeroPoint
+from compaudit.results import TensorResult
+from compaudit.workers.workspace import Workspace, admit_user_modules
+
+__all__ = ["Ledger", "content_hash", "read_in_worker", "take"]
+
+_PARAMETERS = (Role.WEIGHT, Role.BIAS)
+_WEIGHT_BYTES = (Role.WEIGHT, Role.BIAS, Role.QUANTIZATION)
+_READERS = 2
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """The list of stored tensors, and its sums. `uncounted` says why parameters are None."""
+
+    tensors: list[TensorResult]
+    parameters: int | None
+    nonzero_parameters: int | None
+    weight_bytes: int
+    file_bytes: int | None
+    graph_bytes: int | None
+    elements_by_role: dict[str, int]
+    precision: dict[str, int]
+    sha256: str | None
+    uncounted: str | None
+
+    @property
+    def bits_per_weight(self) -> float | None:
+        """8 × weight_bytes / parameters; None without parameters."""
+        return 8 * self.weight_bytes / self.parameters if self.parameters else None
+
+    @property
+    def sparsity(self) -> float | None:
+        """Share of parameters that are zero; None without parameters."""
+        if not self.parameters or self.nonzero_parameters is None:
+            return None
+        return 1 - self.nonzero_parameters / self.parameters
+
+
+def take(model: Model) -> Ledger:
+    """The ledger of a model, its values read once in chunks.
+
+    Raises:
+        RequestError: a tensor's bytes cannot be read.
+    """
+    with ThreadPoolExecutor(_READERS) as readers:
+        nonzeros = list(readers.map(_count_nonzeros, model.tensors))
+    rows = [_row(tensor, count) for tensor, count in zip(model.tensors, nonzeros, strict=True)]
+    parameters = [row for row in rows if row.role in _PARAMETERS and row.tied_to is None]
+    counts = [row.nonzeros for row in parameters]
+    file_bytes = sum(path.stat().st_size for path in model.files) if model.files else None
+    stored = sum(row.bytes for row in rows)
+    by_role: Counter[str] = Counter()
+    precision: Counter[str] = Counter()
+    for row in rows:
+        if row.tied_to is None:
+            by_role[row.role] += row.logical_elements
+    for row in parameters:
+        precision[row.dtype] += row.logical_elements
+    counted = model.uncounted is None
+    return Ledger(
+        tensors=rows,
+        parameters=sum(row.logical_elements for row in parameters) if counted else None,
+        nonzero_parameters=(
+            sum(count for count in counts if count is not None)
+            if counted and None not in counts
+            else None
+        ),
+        weight_bytes=sum(row.bytes for row in rows if row.role in _WEIGHT_BYTES),
+        file_bytes=file_bytes,
+        graph_bytes=None if file_bytes is None else file_bytes - stored,
+        elements_by_role=dict(by_role),
+        precision=dict(precision),
+        sha256=content_hash(model.files),
+        uncounted=model.uncounted,
+    )
+
+
+def read_in_worker(workspace: Workspace, source: Source, trust_model_code: bool) -> Ledger:
+    """The ledger of a model that only running code can read, taken where that code runs."""
+    if source.factory is not None:
+        admit_user_modules(workspace)
+    return take(models.read(source, trust_model_code=trust_model_code))
+
+
+def content_hash(files: Sequence[Path]) -> str | None:
+    """SHA-256 of one file; of several, that of their sorted (name, hash) list; None of none."""
+    hashes = {}
+    for path in files:
+        with path.open("rb") as stream:
+            hashes[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    if len(hashes) < 2:
+        return next(iter(hashes.values()), None)
+    listing = "".join(f"{name} {digest}\n" for name, digest in sorted(hashes.items()))
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def _row(tensor: Tensor, nonzeros: int | None) -> TensorResult:
+    return TensorResult(
+        name=tensor.name,
+        role=tensor.role.value,
+        dtype=tensor.dtype,
+        shape=list(tensor.shape),
+        logical_elements=tensor.logical_elements,
+        stored_elements=tensor.stored_elements,
+        bits=tensor.bits,
+        bytes=tensor.bytes,
+        nonzeros=nonzeros,
+        entropy_bits=None,
+        tied_to=tensor.tied_to,
+        location=tensor.location,
+        note=tensor.note,
+    )
+
+
+def _count_nonzeros(tensor: Tensor) -> int | None:
+    """Elements whose dequantised value is not zero: −0 is zero, NaN is not."""
+    if tensor.values is None or tensor.dtype == "string":
+        return None
+    count = 0
+    start = 0
+    for chunk in tensor.values():
+        if tensor.zero_point is None:
+            count += int(np.count_nonzero(chunk))
+        else:
+            zeros = _zero_codes(tensor.zero_point, tensor.shape, start, len(chunk))
+            count += int(np.count_nonzero(chunk != zeros))
+        start += len(chunk)
+    return tensor.logical_elements if tensor.fill and count else count
+
+
+def _zero_codes(
+    zero: ZeroPoint, shape: tuple[int, ...], start: int, length: int
+) -> NDArray[Any] | np.integer[Any]:
+    """The code that stands for zero at each of `length` flat positions from `start`."""
+    codes = zero.codes.reshape(-1)
+    first: np.integer[Any] = codes[0]
+    if zero.axis is None or bool(np.all(codes == first)):
+        return first
+    places = np.unravel_index(np.arange(start, start + length), shape)
+    if zero.block_size is None:
+        return np.asarray(codes[places[zero.axis]])
+    axis = zero.axis % len(shape)
+    index = tuple(
+        place // zero.block_size if dimension == axis else place
+        for dimension, place in enumerate(places)
+    )
+    return np.asarray(zero.codes[index])

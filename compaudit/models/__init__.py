@@ -1,0 +1,1 @@
+"""What a model is, and one file or folder per format that becomes one."""

@@ -1,0 +1,237 @@
+"""From a parsed file to a `Model`: every stored tensor with its role, and the graph.
+
+The bytes of the tensors and those of the graph (names, shapes, operators) add up to the files: a
+tensor's bytes are what is really stored for it, and bytes that two tensors share count once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from onnx import SparseTensorProto
+
+from compaudit.errors import RequestError
+from compaudit.models.base import Model, Role, Source, Tensor
+from compaudit.models.onnx.elements import is_real
+from compaudit.models.onnx.external import ExternalFiles, Span
+from compaudit.models.onnx.flow import Flow, Origin
+from compaudit.models.onnx.graph import Stored, walk
+from compaudit.models.onnx.proto import parse
+from compaudit.models.onnx.quantization import meaning_of
+from compaudit.models.onnx.tensors import Payload, payload_of
+from compaudit.models.roles import role_of_attribute
+
+__all__ = ["check_external_data", "read_model"]
+
+
+def read_model(source: Source, path: Path) -> Model:
+    """The ledger and the graph of an ONNX file.
+
+    Raises:
+        RequestError: it is damaged, contradicts itself, or its external data is unsafe or missing.
+    """
+    proto = parse(path)
+    files = ExternalFiles(path)
+    found = walk(proto)
+    entries = _resolved(list(_entries(found.stored, files)))
+    origins = {
+        entry.stored.name: Origin(entry.elements, is_real(entry.payload.dtype))
+        for entry in entries
+        if not entry.stored.training
+    }
+    flow = Flow(found, origins)
+    payloads = {entry.stored.name: entry.payload for entry in reversed(entries)}
+    tensors = _counted_once([_tensor(entry, flow, payloads) for entry in entries], entries)
+    inline = sum(tensor.bytes for tensor in tensors if tensor.location == "file")
+    if inline > path.stat().st_size:
+        raise RequestError(
+            f"{path} is smaller than the tensors it says it holds",
+            hint="export the model again: it was written by a faulty encoder",
+            code="broken-model",
+        )
+    return Model(source, tuple(tensors), found.graph, (path, *files.paths()))
+
+
+def check_external_data(path: Path) -> None:
+    """Refuse unsafe external data before a runtime opens any of it. Raises RequestError."""
+    files = ExternalFiles(path)
+    for _ in _entries(walk(parse(path)).stored, files):
+        pass
+
+
+# ------------------------------------------------------------------------------- entries
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Entry:
+    """A stored tensor with its numbers.
+
+    Attributes:
+        stored: where it is stored.
+        payload: its numbers; of a sparse tensor, its values.
+        shape: the logical shape; None for a ConstantOfShape whose shape is not known yet.
+        indices: of a sparse tensor.
+        fill: one value stands for all.
+    """
+
+    stored: Stored
+    payload: Payload
+    shape: tuple[int, ...] | None
+    indices: Payload | None = None
+    fill: bool = False
+
+    @property
+    def elements(self) -> int:
+        return int(np.prod(self.shape or (), dtype=object))
+
+
+def _entries(stored: Sequence[Stored], files: ExternalFiles) -> Iterator[_Entry]:
+    for item in stored:
+        match item.proto:
+            case None:
+                yield _Entry(item, _implied_zero(), None, fill=True)
+            case SparseTensorProto() as sparse:
+                yield _sparse(item, sparse, files)
+            case proto:
+                payload = payload_of(proto, item.name, files)
+                node = item.node
+                fill = node is not None and node.domain == "" and node.op == "ConstantOfShape"
+                yield _Entry(item, payload, None if fill else payload.shape, fill=fill)
+
+
+def _implied_zero() -> Payload:
+    """The value of a ConstantOfShape that states none: a float32 zero, stored nowhere."""
+    return Payload("float32", (1,), 0, lambda: iter([np.zeros(1, np.float32)]))
+
+
+def _sparse(item: Stored, sparse: SparseTensorProto, files: ExternalFiles) -> _Entry:
+    values = payload_of(sparse.values, item.name, files)
+    indices = payload_of(sparse.indices, f"{item.name} (indices)", files)
+    shape = tuple(sparse.dims)
+    fits = indices.elements in (values.elements, values.elements * len(shape))
+    if not fits or any(size < 0 for size in shape):
+        raise RequestError(
+            f"sparse tensor {item.name!r} has {values.elements} values, {indices.elements} indices "
+            f"and the shape {list(shape)}, which do not fit",
+            hint="export the model again",
+            code="broken-model",
+        )
+    return _Entry(item, values, shape, indices)
+
+
+def _resolved(entries: list[_Entry]) -> list[_Entry]:
+    """With the shapes of ConstantOfShape nodes, where a stored tensor states them."""
+    shapes = {e.stored.name: e.payload for e in entries if not e.fill and e.indices is None}
+    return [
+        dataclasses.replace(entry, shape=_stated_shape(entry, shapes)) if entry.fill else entry
+        for entry in entries
+    ]
+
+
+def _stated_shape(entry: _Entry, stated: Mapping[str, Payload]) -> tuple[int, ...] | None:
+    node = entry.stored.node
+    shape = stated.get(node.inputs[0]) if node is not None and node.inputs else None
+    if shape is None or shape.dtype != "int64" or shape.elements > 64:
+        return None
+    sizes = tuple(int(size) for size in shape.array())
+    return sizes if all(size >= 0 for size in sizes) else None
+
+
+# ------------------------------------------------------------------------------- tensors
+
+
+def _tensor(entry: _Entry, flow: Flow, payloads: Mapping[str, Payload]) -> Tensor:
+    stored, payload = entry.stored, entry.payload
+    location = payload.span.location if payload.span is not None else "file"
+    if entry.fill and entry.shape is None:
+        return Tensor(
+            name=stored.name,
+            role=Role.CONSTANT,
+            dtype=payload.dtype,
+            shape=(),
+            stored_elements=1,
+            bytes=0,
+            values=payload.values,
+            fill=True,
+            location=location,
+            note="its shape is only known when the model runs",
+        )
+    role = _role(entry, flow)
+    if entry.fill or entry.indices is not None:
+        extra = entry.indices
+        return Tensor(
+            name=stored.name,
+            role=role,
+            dtype=payload.dtype,
+            shape=entry.shape or (),
+            stored_elements=payload.elements + (extra.elements if extra else 0),
+            bytes=payload.bytes + (extra.bytes if extra else 0),
+            values=payload.values,
+            fill=entry.fill,
+            location=location,
+            note="sparse: values and indices are stored" if extra else "",
+        )
+    meaning = meaning_of(stored.name, payload, flow, payloads)
+    return Tensor(
+        name=stored.name,
+        role=role,
+        dtype=meaning.dtype,
+        shape=meaning.shape,
+        stored_elements=int(np.prod(meaning.shape, dtype=object)),
+        bytes=payload.bytes,
+        values=meaning.values,
+        zero_point=meaning.zero_point,
+        location=location,
+        note=meaning.note,
+    )
+
+
+def _role(entry: _Entry, flow: Flow) -> Role:
+    stored, node = entry.stored, entry.stored.node
+    if stored.training:
+        return Role.UNUSED
+    if node is not None and not (node.domain == "" and node.op in ("Constant", "ConstantOfShape")):
+        return role_of_attribute(node.domain, node.op, stored.attribute)
+    return flow.role(stored.name, Origin(entry.elements, is_real(entry.payload.dtype)))
+
+
+def _counted_once(tensors: Sequence[Tensor], entries: Sequence[_Entry]) -> list[Tensor]:
+    """Unique names, and every external byte counted for the first tensor that covers it."""
+    names: set[str] = set()
+    counted: list[Tensor] = []
+    for tensor in tensors:
+        name, number = tensor.name or "(unnamed)", 2
+        while name in names:
+            name, number = f"{tensor.name or '(unnamed)'}#{number}", number + 1
+        names.add(name)
+        counted.append(dataclasses.replace(tensor, name=name))
+    places: list[tuple[Path, int, int, int]] = [
+        (span.real, span.offset, -span.length, place)
+        for place, entry in enumerate(entries)
+        if (span := entry.payload.span) is not None and span.length
+    ]
+    last: tuple[int, Span] | None = None
+    covered = 0
+    for real, offset, negative_length, place in sorted(places):
+        end = offset - negative_length
+        if last is None or last[1].real != real:
+            covered = 0
+        fresh = max(0, end - max(offset, covered))
+        span = entries[place].payload.span
+        assert span is not None
+        if fresh < span.length:
+            same = last is not None and (last[1].offset, last[1].length) == (offset, span.length)
+            owner = counted[last[0]].name if last is not None else ""
+            counted[place] = dataclasses.replace(
+                counted[place],
+                bytes=counted[place].bytes - span.length + fresh,
+                tied_to=owner if same else None,
+                note="" if same else f"shares {span.length - fresh} bytes with {owner}",
+            )
+        if not (fresh == 0 and last is not None and last[1].real == real):
+            last = (place, span)
+        covered = max(covered, end)
+    return counted

@@ -1,0 +1,113 @@
+"""ONNX Runtime's exceptions as compaudit's: one clean sentence, and what to do about it."""
+
+from __future__ import annotations
+
+import re
+
+from compaudit.errors import CompauditError, MeasurementError, RequestError
+
+__all__ = ["clean", "load_error", "run_error"]
+
+_LONGEST = 300
+
+_KIND = re.compile(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
+_SOURCE = re.compile(r"/\S+\.(?:cc|h|hpp|cpp|cu|cuh):\d+ ")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
+_LOADING = re.compile(r"Load model from .{0,4096}? failed:", re.DOTALL)
+_NAMELESS = re.compile(r"This is an invalid model\. |with name ''|Fatal error: ")
+
+# What the message says, and the hint that helps.
+_HINTS = (
+    (
+        r"is not a registered function/op|custom op",
+        "add --custom-op-library FILE --trust-model-code, or export with standard operators",
+    ),
+    (
+        r"[Oo]pset \d+ is under development|IR version",
+        "update onnxruntime, or export with an older opset",
+    ),
+    (
+        r"Could not find an implementation|NOT_IMPLEMENTED",
+        "this operator has no kernel for that type here: convert the type, or try another --device",
+    ),
+    (
+        r"No Op registered",
+        "update onnxruntime, or export with operators and an opset that it knows",
+    ),
+    (
+        r"[Ee]xternal data|external_data",
+        "put the data files beside the model",
+    ),
+)
+_CHECK = "check it: python -c \"import onnx; onnx.checker.check_model('MODEL', full_check=True)\""
+
+_NO_MEMORY = re.compile(r"bad_alloc|[Ff]ailed to allocate memory|out of memory")
+
+
+def clean(error: BaseException) -> str:
+    """The reason in an ONNX Runtime exception, without prefixes, source paths and signatures."""
+    message = _LOADING.sub("", _KIND.sub("", str(error)))
+    while (found := _SOURCE.search(message)) is not None:
+        message = message[: found.start()] + _after_signature(message[found.end() :])
+    message = _CONTROL.sub(" ", _NAMELESS.sub("", message)).strip().rstrip(".")
+    message = message or type(error).__name__
+    return message if len(message) <= _LONGEST else message[: _LONGEST - 1] + "…"
+
+
+def load_error(error: BaseException) -> CompauditError:
+    """What went wrong while a session was made."""
+    message, reason = str(error), clean(error)
+    if _NO_MEMORY.search(message):
+        return MeasurementError(
+            f"there was not enough memory to load the model: {reason}",
+            hint="give it more memory, or use a smaller model",
+            code="out-of-memory",
+        )
+    if type(error).__name__ == "InvalidProtobuf":
+        return RequestError(
+            f"ONNX Runtime cannot read the model: {reason}",
+            hint="download or export it again",
+            code="broken-model",
+        )
+    hint = next((hint for pattern, hint in _HINTS if re.search(pattern, message)), _CHECK)
+    return RequestError(
+        f"ONNX Runtime cannot load the model: {reason}", hint=hint, code="unsupported-model"
+    )
+
+
+def run_error(error: BaseException) -> CompauditError:
+    """What went wrong while the model ran: its inputs did not fit, or it failed."""
+    message, reason = str(error), clean(error)
+    in_a_node = "while running" in message
+    if _NO_MEMORY.search(message):
+        return MeasurementError(
+            f"there was not enough memory to run the model: {reason}",
+            hint="use a smaller batch, or raise --memory-limit",
+            code="out-of-memory",
+        )
+    if type(error).__name__ == "InvalidArgument" and not in_a_node:
+        return RequestError(
+            f"the inputs do not fit the model: {reason}",
+            hint="give sizes with --input-shape NAME=1x3x224x224, or other data",
+            code="inputs-do-not-fit",
+        )
+    return MeasurementError(
+        f"the model failed: {reason}",
+        hint="try other inputs, or another --device",
+        code="model-failed",
+    )
+
+
+def _after_signature(message: str) -> str:
+    """What follows a C++ signature: everything behind its closed parenthesis."""
+    depth = 0
+    for place, letter in enumerate(message):
+        if letter == "(":
+            depth += 1
+        elif letter == ")":
+            depth -= 1
+            if depth == 0:
+                return re.sub(r"^ ?(?:const)? ?(?:\[.*?\] )?", "", message[place + 1 :])
+            if depth < 0:
+                break
+    return message

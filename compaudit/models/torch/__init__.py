@@ -1,0 +1,1 @@
+"""Reading and running PyTorch models. The only place that imports torch."""

@@ -1,0 +1,190 @@
+"""Numbers to text and text to numbers: the only place where either happens.
+
+kB = 1000 B and KiB = 1024 B; ``%`` is relative, ``pp`` (percentage points) is absolute; latencies are
+seconds in data and scaled units in text. What was not measured is shown as an en dash.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+__all__ = [
+    "NOT_MEASURED",
+    "format_bytes",
+    "format_change",
+    "format_count",
+    "format_interval",
+    "format_number",
+    "format_points",
+    "format_rate",
+    "format_seconds",
+    "format_share",
+    "parse_bytes",
+    "parse_duration",
+    "parse_quantity",
+    "parse_share",
+]
+
+NOT_MEASURED = "–"
+
+_DECIMAL = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+_SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+_BYTE_UNITS = {
+    "B": 1.0,
+    "kB": 1e3,
+    "KB": 1e3,
+    "MB": 1e6,
+    "GB": 1e9,
+    "TB": 1e12,
+    "KiB": 2.0**10,
+    "MiB": 2.0**20,
+    "GiB": 2.0**30,
+    "TiB": 2.0**40,
+}
+_TIME_UNITS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "min": 60.0,
+    "m": 60.0,
+    "h": 3600.0,
+}
+_SHARE_UNITS = {"%": 1e-2, "pp": 1e-2}
+_QUANTITY_UNITS = {**_BYTE_UNITS, "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0} | {
+    **_SHARE_UNITS,
+    "x": 1.0,
+    "×": 1.0,
+}
+_QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-zµ%×]*)\s*")
+
+
+def _significant(value: float, digits: int = 3) -> str:
+    """`value` with about `digits` significant digits, never in scientific notation below 1e6."""
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.{digits - 1}e}")
+    exponent = math.floor(math.log10(abs(rounded)))
+    return f"{rounded:.{max(0, digits - 1 - exponent)}f}"
+
+
+def format_number(value: float | None) -> str:
+    """A bare figure such as a divergence: three significant digits, scientific when tiny or huge."""
+    if value is None:
+        return NOT_MEASURED
+    if value != 0 and not 1e-4 <= abs(value) < 1e6:
+        return f"{value:.2e}"
+    return _significant(value)
+
+
+def format_count(value: float | None) -> str:
+    """A whole number with thousands separated: ``149,322``."""
+    return NOT_MEASURED if value is None else f"{value:,.0f}"
+
+
+def format_bytes(value: float | None) -> str:
+    """Bytes in decimal units: ``597 kB``."""
+    if value is None:
+        return NOT_MEASURED
+    for size, unit in _DECIMAL:
+        # 999.6 kB would be shown as "1000 kB"; the next unit starts where rounding reaches it.
+        if abs(value) >= size * 0.9995:
+            return f"{_significant(value / size)} {unit}"
+    return f"{value:.0f} B"
+
+
+def format_seconds(value: float | None) -> str:
+    """A duration in the unit that suits it: ``4.31 ms``."""
+    if value is None:
+        return NOT_MEASURED
+    for size, unit in _SECONDS:
+        if abs(value) >= size * 0.9995:
+            return f"{_significant(value / size)} {unit}"
+    return f"{_significant(value / 1e-9)} ns"
+
+
+def format_rate(value: float | None) -> str:
+    """A ratio such as α or δ: ``3.79×``."""
+    if value is None:
+        return NOT_MEASURED
+    if abs(value) >= 1000:
+        return f"{value:,.0f}×"
+    if abs(value) >= 100:
+        return f"{value:.0f}×"
+    return f"{value:.1f}×" if abs(value) >= 10 else f"{value:.2f}×"
+
+
+def format_share(value: float | None, digits: int = 2) -> str:
+    """A share of one as a percentage: ``97.44 %``."""
+    return NOT_MEASURED if value is None else f"{value * 100:.{digits}f} %"
+
+
+def format_change(value: float | None) -> str:
+    """A relative change with its sign: ``−73.6 %``."""
+    if value is None:
+        return NOT_MEASURED
+    percent = value * 100
+    digits = 1 if abs(percent) < 1000 else 0
+    text = f"{percent:+,.{digits}f}"
+    return ("0.0 %" if float(text.replace(",", "")) == 0 else f"{text} %").replace("-", "−")
+
+
+def format_points(value: float | None, digits: int = 2) -> str:
+    """A difference of two shares in percentage points, with its sign: ``−0.22 pp``."""
+    if value is None:
+        return NOT_MEASURED
+    text = f"{value * 100:+.{digits}f}"
+    return (f"{0:.{digits}f} pp" if float(text) == 0 else f"{text} pp").replace("-", "−")
+
+
+def format_interval(low: str | None, high: str | None) -> str:
+    """Two formatted bounds: ``[1.92×, 2.08×]``; empty when there is no interval."""
+    if low is None or high is None:
+        return ""
+    return f"[{low}, {high}]"
+
+
+def parse_quantity(text: str) -> float:
+    """A number with an optional unit: ``25 MB`` → 2.5e7, ``12 ms`` → 0.012, ``2 %`` → 0.02.
+
+    Raises:
+        ValueError: the text is not a finite number followed by at most one known unit.
+    """
+    return _parse(text, _QUANTITY_UNITS)
+
+
+def parse_bytes(text: str) -> int:
+    """An amount of memory or storage: ``2 GiB``, ``25MB``, ``1000``. Raises ValueError."""
+    value = _parse(text, _BYTE_UNITS)
+    if value < 0:
+        raise ValueError(f"{text!r} is negative")
+    return round(value)
+
+
+def parse_duration(text: str) -> float:
+    """A positive duration in seconds: ``30s``, ``2min``, ``500ms``, ``45``. Raises ValueError."""
+    value = _parse(text, _TIME_UNITS)
+    if value <= 0:
+        raise ValueError(f"{text!r} is not a positive duration")
+    return value
+
+
+def parse_share(text: str) -> float:
+    """A share of one: ``3%`` → 0.03, ``0.95`` → 0.95. Raises ValueError."""
+    return _parse(text, _SHARE_UNITS)
+
+
+def _parse(text: str, units: dict[str, float]) -> float:
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a number with a unit")
+    number, unit = match.groups()
+    if unit and unit not in units:
+        raise ValueError(f"unknown unit {unit!r} in {text!r}; known: {', '.join(units)}")
+    value = float(number) * (units[unit] if unit else 1.0)
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is not a finite number")
+    return value

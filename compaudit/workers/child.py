@@ -1,0 +1,108 @@
+"""The process that holds a model: it waits for a request, calls the function, sends the result."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import resource
+import signal
+import sys
+import traceback
+from typing import Any
+
+import msgspec
+
+from compaudit.errors import CompauditError, InternalError, MeasurementError, RequestError
+from compaudit.workers import protocol
+from compaudit.workers.workspace import Workspace
+
+__all__ = ["serve"]
+
+_MOST_FILE_BYTES = 4 * 2**30
+_PR_SET_PDEATHSIG = 1
+
+
+def serve(requests: int, replies: int, parent: int) -> None:
+    """Answer requests from one descriptor on the other until the first is closed."""
+    _prepare_process(parent)
+    workspace = Workspace()
+    with os.fdopen(requests, "rb") as stream:
+        while prefix := stream.read(protocol.PREFIX_BYTES):
+            body = stream.read(protocol.frame_length(prefix))
+            _send(replies, _answer(workspace, body))
+
+
+def _answer(workspace: Workspace, body: bytes) -> protocol.Reply:
+    try:
+        request = protocol.decode(body, protocol.Request)
+        module, _, name = request.function.partition(":")
+        function = getattr(importlib.import_module(module), name)
+        kinds = protocol.argument_types(function)
+        arguments = [
+            protocol.convert(value, kind)
+            for value, kind in zip(request.arguments, kinds, strict=True)
+        ]
+        return protocol.Reply(function(workspace, *arguments), None)
+    except RequestError as error:
+        return _failed("request", error)
+    except MeasurementError as error:
+        return _failed("measurement", error)
+    except MemoryError:
+        return _failed(
+            "measurement",
+            MeasurementError("it ran out of memory", code="out-of-memory"),
+        )
+    except (Exception, RecursionError):
+        return _failed("bug", InternalError(traceback.format_exc(), code="internal-error"))
+
+
+def _failed(kind: str, error: CompauditError) -> protocol.Reply:
+    return protocol.Reply(None, protocol.ReplyError(kind, error.message, error.hint, error.code))
+
+
+def _send(replies: int, reply: protocol.Reply) -> None:
+    try:
+        frame = protocol.encode(reply)
+    except (NotImplementedError, msgspec.MsgspecError) as error:
+        frame = protocol.encode(_failed("bug", InternalError(str(error), code="internal-error")))
+    view = memoryview(frame)
+    while view:
+        view = view[os.write(replies, view) :]
+
+
+def _prepare_process(parent: int) -> None:
+    """Die with the parent, leave no core file, write no endless file, hear Ctrl-C from nobody."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_FILE_BYTES, _MOST_FILE_BYTES))
+    if sys.platform == "linux":
+        import ctypes
+
+        # The signal is sent when the *thread* that started this process ends; the parent starts
+        # workers from its main thread.
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        _watch_parent(parent)
+    if os.getppid() != parent:
+        os._exit(1)  # it died before the line above
+
+
+def _watch_parent(parent: int) -> None:
+    """Where the system cannot tell of the parent's death, look for it twice a second."""
+    import threading
+    import time
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main(arguments: list[Any]) -> None:
+    """Entry point of the command that `Worker` starts."""
+    requests, replies, parent = (int(text) for text in arguments)
+    serve(requests, replies, parent)
