@@ -250,6 +250,8 @@ def _unmeasured_parts(
         )
     for part in ("layers", "trace", "profile"):
         skipped.append(Skipped(metric=part, reason=_NOT_YET))
+    if report.data is None:
+        skipped.append(Skipped(metric="data", reason=died or "the models were not run"))
     if report.samples is None:
         skipped.append(Skipped(metric="samples", reason="kept with --raw only"))
     return skipped
@@ -301,8 +303,8 @@ def _short_tails(prefix: str, latency: Latency) -> list[Skipped]:
 
 def _missing_from_delta(delta: Delta) -> list[Skipped]:
     reasons = {
-        "low": f"{delta.epochs} epochs are too few for an interval; give more --time-budget",
-        "high": f"{delta.epochs} epochs are too few for an interval; give more --time-budget",
+        "low": f"an interval takes 3 epochs, and there was time for {delta.epochs}",
+        "high": f"an interval takes 3 epochs, and there was time for {delta.epochs}",
         "minimal_detectable_effect": "there is no interval",
         "noise_floor": "the time budget had no room for the original against itself",
         "cpu_time_ratio": "compared with one thread only",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 
 __all__ = [
     "NOT_MEASURED",
@@ -20,6 +21,7 @@ __all__ = [
     "format_rate",
     "format_seconds",
     "format_share",
+    "formatter_for",
     "parse_bytes",
     "parse_duration",
     "parse_quantity",
@@ -141,10 +143,37 @@ def format_points(value: float | None, digits: int = 2) -> str:
 
 
 def format_interval(low: str | None, high: str | None) -> str:
-    """Two formatted bounds: ``[1.92×, 2.08×]``; empty when there is no interval."""
+    """Two formatted bounds with their unit once: ``[−0.66, +0.38] pp``, ``[1.92, 2.08]``.
+
+    The sign of a ratio, ×, is left out: the figure beside the interval has it. Empty when there is
+    no interval.
+    """
     if low is None or high is None:
         return ""
-    return f"[{low}, {high}]"
+    (first, unit), (second, other) = (_split_unit(text) for text in (low, high))
+    if unit != other:
+        return f"[{low}, {high}]"
+    return f"[{first}, {second}]{'' if unit == '×' else unit}"
+
+
+def formatter_for(requirement: str) -> Callable[[float | None], str]:
+    """How to write a value beside a limit such as ``25 MB``: in the kind of unit the limit has."""
+    unit = re.sub(r".*\d", "", requirement).strip()
+    for units, formatter in (
+        (_BYTE_UNITS, format_bytes),
+        (_TIME_UNITS, format_seconds),
+        (("pp",), format_points),
+        (("%",), format_share),
+        (("x", "×"), format_rate),
+    ):
+        if unit in units:
+            return formatter
+    return format_number
+
+
+def _split_unit(text: str) -> tuple[str, str]:
+    match = re.fullmatch(r"(.*\d)(\D*)", text)
+    return (match[1], match[2]) if match else (text, "")
 
 
 def parse_quantity(text: str) -> float:
@@ -184,7 +213,8 @@ def _parse(text: str, units: dict[str, float]) -> float:
     number, unit = match.groups()
     if unit and unit not in units:
         raise ValueError(f"unknown unit {unit!r} in {text!r}; known: {', '.join(units)}")
-    value = float(number) * (units[unit] if unit else 1.0)
+    # Dividing keeps 95 % at 0.95; multiplying by 0.01 would make it 0.9500000000000001.
+    value = float(number) / 100 if unit in _SHARE_UNITS else float(number) * units.get(unit, 1.0)
     if not math.isfinite(value):
         raise ValueError(f"{text!r} is not a finite number")
     return value

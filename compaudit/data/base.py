@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from compaudit.errors import RequestError
-from compaudit.models.base import Value
+from compaudit.models.base import Dimension, Value
 
-__all__ = ["LABELS", "ArrayInfo", "DataRequest", "Dataset", "Feed", "SyntheticInput", "feeds_for"]
+__all__ = [
+    "LABELS",
+    "ArrayInfo",
+    "DataRequest",
+    "Dataset",
+    "Feed",
+    "SyntheticInput",
+    "convert",
+    "element_type",
+    "feeds_for",
+]
 
 LABELS = ("labels", "label")
 """Names under which a data file may hold the right answers."""
 
 
 class SyntheticInput(msgspec.Struct, frozen=True):
-    """One input to make up: numbers in [low, high), one sample of this shape."""
+    """One input to make up: numbers in [low, high), or all `low`, one sample of this shape."""
 
     name: str
     dtype: str
@@ -95,68 +105,135 @@ def feeds_for(
         model: how the user named the model, for errors.
 
     Raises:
-        RequestError: an input has no array, or an array of another type or shape.
+        RequestError: an input has no array, or an array of another type or shape; or the inputs
+            insist on different numbers of samples.
     """
     by_name = {array.name: array for array in arrays}
     source_of = {target: array for array, target in mapping.items()}
     feeds = []
     for value in inputs:
-        array = by_name.get(source_of.get(value.name, value.name))
+        wanted = source_of.get(value.name, value.name)
+        array = by_name.get(wanted)
         if array is None and len(inputs) == len(arrays) == 1 and value.name not in source_of:
             # One input and one array leave nothing to choose.
             array = arrays[0]
         if array is None:
-            raise RequestError(
-                f"{model} takes an input {value.name!r}, and the data has no array of that name",
-                hint=f"the data holds {_listed(by_name)}; --map-input NAME={value.name} "
+            raise _misfit(
+                model,
+                f"takes an input {value.name!r}, and the data has no array {wanted!r} for it",
+                f"the data holds {_listed(by_name)}; --map-input NAME={value.name} "
                 "says which one it is",
-                code="inputs-do-not-fit",
-                model=model,
-                stage="data",
             )
         feeds.append(_feed(value, array, model))
+    batches = {feed.batch: feed.input for feed in feeds if feed.batch is not None}
+    if len(batches) > 1:
+        raise _misfit(
+            model,
+            "insists on different numbers of samples: "
+            + ", ".join(f"{batch} for its input {name!r}" for batch, name in batches.items()),
+            "export it so that the first dimension of every input counts samples",
+        )
     return tuple(feeds)
+
+
+def element_type(name: str) -> np.dtype[Any] | None:
+    """The NumPy type of that name; None for one that inputs cannot have (text, float8, lists)."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
+    try:
+        dtype = np.dtype(name)
+    except (TypeError, ValueError, SyntaxError):
+        return None
+    # Types that other packages register come and go with their import.
+    return dtype if dtype.kind in _GENERALITY and dtype.isbuiltin == 1 else None
+
+
+def convert(values: NDArray[Any], feed: Feed) -> NDArray[Any]:
+    """An array as the type that an input takes.
+
+    Raises:
+        RequestError: a number does not fit into that type.
+    """
+    dtype = element_type(feed.dtype)
+    assert dtype is not None, "feeds_for refuses such inputs"
+    if values.dtype == dtype:
+        return values
+    with np.errstate(over="ignore"):
+        converted = values.astype(dtype)
+    if dtype.kind in "iu":
+        fits = np.array_equal(converted, values)
+    else:
+        finite = np.isfinite(converted)
+        fits = bool(finite.all()) or not np.isfinite(values[~finite]).any()
+    if not fits:
+        raise RequestError(
+            f"the array {feed.array!r} holds numbers too large for {feed.dtype}, the type of the "
+            f"input {feed.input!r}",
+            hint="scale the data to the range the model was made for",
+            code="data-out-of-range",
+            stage="data",
+        )
+    return converted
 
 
 def _feed(value: Value, array: ArrayInfo, model: str) -> Feed:
     """One input fed by one array, after checking that they fit."""
-
-    def refuse(what: str, hint: str) -> RequestError:
-        return RequestError(
-            f"{model} wants {what}", hint=hint, code="inputs-do-not-fit", model=model, stage="data"
-        )
-
     dtype = value.dtype or array.dtype
-    if not _castable(array.dtype, dtype):
-        raise refuse(
-            f"{dtype} for its input {value.name!r}, and the data holds {array.dtype}",
-            f"convert the array to {dtype} when you save it",
-        )
+    _check_types(value.name, dtype, array, model)
     if value.shape is None:
         return Feed(value.name, array.name, dtype, None)
     if len(value.shape) != len(array.shape) + 1 or any(
-        isinstance(wanted, int) and wanted != given
+        _is_fixed(wanted) and wanted != given
         for wanted, given in zip(value.shape[1:], array.shape, strict=True)
     ):
-        raise refuse(
-            f"shape {_shape(value.shape)} for its input {value.name!r}, and the data holds "
+        raise _misfit(
+            model,
+            f"wants shape {_shape(value.shape)} for its input {value.name!r}, and the data holds "
             f"samples of shape {_shape(array.shape)}",
             "the first dimension counts samples; the others must be equal",
         )
     batch = value.shape[0]
-    return Feed(value.name, array.name, dtype, batch if isinstance(batch, int) else None)
+    return Feed(value.name, array.name, dtype, batch if _is_fixed(batch) else None)
 
 
-def _castable(given: str, wanted: str) -> bool:
-    """Whether the values survive: not from fractions to whole numbers, nor from or to text."""
-    try:
-        source, target = np.dtype(given), np.dtype(wanted)
-    except TypeError:
-        return given == wanted
+def _check_types(name: str, dtype: str, array: ArrayInfo, model: str) -> None:
+    source, target = element_type(array.dtype), element_type(dtype)
+    if target is None:
+        raise _misfit(
+            model,
+            f"takes {dtype} for its input {name!r}, which cannot be fed from an array of numbers",
+            "export the model with inputs of whole or floating-point numbers, or of bool",
+        )
+    if source is None or not _castable(source, target):
+        raise _misfit(
+            model,
+            f"wants {dtype} for its input {name!r}, and the data holds {array.dtype}",
+            f"convert the array {array.name!r} to {dtype} when you save it",
+        )
+
+
+# A bfloat16 is a "V" to NumPy. What is further down holds every kind above it.
+_GENERALITY = {"b": 0, "i": 1, "u": 1, "f": 2, "V": 2, "c": 3}
+
+
+def _castable(source: np.dtype[Any], target: np.dtype[Any]) -> bool:
+    """Whether values keep their meaning: fractions never become whole numbers, nor bool others."""
     if "b" in (source.kind, target.kind):
         return source == target
-    return bool(np.can_cast(source, target, "same_kind")) or (
-        source.kind in "iu" and target.kind in "iuf"
+    return _GENERALITY[source.kind] <= _GENERALITY[target.kind]
+
+
+def _is_fixed(size: Dimension) -> TypeGuard[int]:
+    """Whether it is a size; some exporters write 0 or −1 for one that is open."""
+    return isinstance(size, int) and size > 0
+
+
+def _misfit(model: str, what: str, hint: str) -> RequestError:
+    return RequestError(
+        f"{model} {what}", hint=hint, code="inputs-do-not-fit", model=model, stage="data"
     )
 
 

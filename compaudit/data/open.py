@@ -26,13 +26,17 @@ def open_data(request: DataRequest) -> Dataset:
     if request.uri is None:
         return SyntheticDataset(request)
     path = Path(request.uri)
-    if not path.exists():
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        why = "does not exist" if missing else f"cannot be opened: {error}"
         raise RequestError(
-            f"the data file {request.uri} does not exist",
+            f"the data file {request.uri} {why}",
             hint="check --data",
             code="missing-data",
             stage="data",
-        )
+        ) from error
     if path.is_file():
         for recognises, dataset in _KINDS:
             if recognises(path):

@@ -1,4 +1,4 @@
-"""Made-up inputs for audits without data: seeded, plausible, and labelled as synthetic everywhere."""
+"""Made-up inputs for audits without data: seeded, plausible, labelled as synthetic everywhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compaudit.data.base import ArrayInfo, DataRequest, SyntheticInput
+from compaudit.data.base import ArrayInfo, DataRequest, SyntheticInput, element_type
 from compaudit.errors import RequestError
 from compaudit.models.base import Graph, Model, Value
 
@@ -19,6 +19,18 @@ __all__ = ["SAMPLES", "SyntheticDataset", "invent_inputs"]
 SAMPLES = 64
 
 _PASS_ON = {"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose"}
+"""What an index goes through unchanged on its way to a table."""
+
+_SAME_TABLE = {"Cast", "Identity", "DequantizeLinear"}
+"""What a stored table goes through, in its own shape, before it is looked up."""
+
+_LOOKUPS = {
+    "Gather": (0, 1, "axis"),
+    "GatherBlockQuantized": (0, 1, "gather_axis"),
+    "aten.embedding.default": (0, 1, ""),
+}
+"""Operator → slots of the table and of the index, and the attribute that names the axis, else 0."""
+
 _DEFAULT_INTEGER_BOUND = 2
 _MASK_WORDS = ("mask",)
 
@@ -49,8 +61,9 @@ class SyntheticDataset:
 
     def _sample(self, place: int, made_up: SyntheticInput, index: int) -> NDArray[Any]:
         random = np.random.default_rng([self._request.seed, place, index])
-        dtype = np.dtype(made_up.dtype)
-        if dtype.kind == "f":
+        dtype = element_type(made_up.dtype)
+        assert dtype is not None, "invent_inputs refuses such inputs"
+        if dtype.kind in "fV":
             return random.uniform(made_up.low, made_up.high, made_up.shape).astype(dtype)
         return random.integers(int(made_up.low), int(made_up.high), made_up.shape).astype(dtype)
 
@@ -63,8 +76,8 @@ def invent_inputs(
 ) -> tuple[SyntheticInput, ...]:
     """Decide what to make up for each input: its sample shape and the range of its values.
 
-    Integer inputs stay below the size of the embedding that they index, masks are ones, and real
-    inputs are uniform in [0, 1), as images and features mostly are.
+    Integer inputs stay below the size of the embedding that they index and within their type, masks
+    are ones, and real inputs are uniform in [0, 1), as images and features mostly are.
 
     Args:
         inputs: what the model takes; the first dimension of each counts samples.
@@ -96,48 +109,53 @@ def _invent(
             f"has an input {value.name!r} without a first dimension to count samples",
             "give its inputs with --data",
         )
-    sizes = [size for size in shape[1:] if isinstance(size, int)]
+    sizes = [size for size in shape[1:] if isinstance(size, int) and size > 0]
     if len(sizes) != len(shape) - 1:
-        unknown = next(str(size or "?") for size in shape[1:] if not isinstance(size, int))
+        unknown = next(
+            str(size or "?") for size in shape[1:] if not isinstance(size, int) or size <= 0
+        )
         raise refuse(
             f"leaves dimension {unknown!r} of its input {value.name!r} open", f"give {example}"
         )
-    dtype = value.dtype or "float32"
-    low, high = 0.0, 1.0
-    kind = _kind_of(dtype)
-    if kind in "iu":
-        low, high = 0.0, float(bounds.get(value.name, _DEFAULT_INTEGER_BOUND))
-    elif kind == "b":
-        low, high = 0.0, 2.0
-    elif kind != "f":
+    name = value.dtype or "float32"
+    dtype = element_type(name)
+    if dtype is None or dtype.kind == "c":
         raise refuse(
-            f"takes {dtype} for its input {value.name!r}, which cannot be made up",
+            f"takes {name} for its input {value.name!r}, which cannot be made up",
             "give its inputs with --data",
         )
-    if kind in "iub" and any(word in value.name.lower() for word in _MASK_WORDS):
-        low, high = 1.0, 2.0  # nothing masked away
-    return SyntheticInput(value.name, dtype, tuple(sizes), low, high)
+    low, high = _range_of(value.name, dtype, bounds.get(value.name, _DEFAULT_INTEGER_BOUND))
+    return SyntheticInput(value.name, name, tuple(sizes), low, high)
 
 
-def _kind_of(dtype: str) -> str:
-    """NumPy's letter for the kind of an element type; ``?`` for one it does not know."""
-    try:
-        return np.dtype(dtype).kind
-    except TypeError:
-        return "?"
+def _range_of(name: str, dtype: np.dtype[Any], bound: int) -> tuple[float, float]:
+    """The range [low, high) of the values to make up; both ends are equal for all the same."""
+    whole = dtype.kind in "iub"
+    if any(word in name.lower() for word in _MASK_WORDS):
+        return 1.0, 2.0 if whole else 1.0  # nothing masked away
+    if dtype.kind == "b":
+        return 0.0, 2.0
+    return 0.0, float(min(bound, int(np.iinfo(dtype).max) + 1)) if whole else 1.0
 
 
 def _embedding_bounds(graph: Graph, model: Model) -> dict[str, int]:
     """For every input that indexes a stored table: the rows of the smallest such table."""
-    rows = {tensor.name: tensor.shape[0] for tensor in model.tensors if tensor.shape}
+    tables = {tensor.name: tensor.shape for tensor in model.tensors}
     origin = {value.name: value.name for value in graph.inputs}
     bounds: dict[str, int] = {}
     for node in graph.nodes:
-        if node.op in _PASS_ON and node.inputs and node.inputs[0] in origin:
-            origin |= dict.fromkeys(node.outputs, origin[node.inputs[0]])
-        if node.op in ("Gather", "GatherBlockQuantized") and node.inputs[1] in origin:
-            size = rows.get(node.inputs[0])
-            if size and not node.attributes.get("axis"):
-                name = origin[node.inputs[1]]
-                bounds[name] = min(size, bounds.get(name, size))
+        first = node.inputs[0] if node.inputs else ""
+        if node.op in _PASS_ON and first in origin:
+            origin |= dict.fromkeys(node.outputs, origin[first])
+        if node.op in _SAME_TABLE and first in tables:
+            tables |= dict.fromkeys(node.outputs, tables[first])
+        table, index, axis = _LOOKUPS.get(node.op, (0, 0, ""))
+        if index >= len(node.inputs) or node.op not in _LOOKUPS:
+            continue
+        shape, name = tables.get(node.inputs[table], ()), origin.get(node.inputs[index])
+        place = node.attributes.get(axis, 0)
+        if name is None or not isinstance(place, int):
+            continue
+        if -len(shape) <= place < len(shape) and shape[place] > 0:
+            bounds[name] = min(shape[place], bounds.get(name, shape[place]))
     return bounds

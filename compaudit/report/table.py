@@ -62,7 +62,7 @@ def _table(section: Section) -> Table:
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
-        padding=(0, 1),
+        padding=(0, 0, 0, 1),
         header_style="dim",
     )
     for place, column in enumerate(section.columns):

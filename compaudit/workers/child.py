@@ -9,15 +9,12 @@ import resource
 import signal
 import sys
 import traceback
-from typing import Any
-
-import msgspec
 
 from compaudit.errors import CompauditError, InternalError, MeasurementError, RequestError
 from compaudit.workers import protocol
 from compaudit.workers.workspace import Workspace
 
-__all__ = ["serve"]
+__all__ = ["main", "serve"]
 
 _MOST_FILE_BYTES = 4 * 2**30
 _PR_SET_PDEATHSIG = 1
@@ -26,6 +23,9 @@ _PR_SET_PDEATHSIG = 1
 def serve(requests: int, replies: int, parent: int) -> None:
     """Answer requests from one descriptor on the other until the first is closed."""
     _prepare_process(parent)
+    for descriptor in (requests, replies):
+        # Programs that the model starts must not hold the pipes open after its death.
+        os.set_inheritable(descriptor, False)
     workspace = Workspace()
     with os.fdopen(requests, "rb") as stream:
         while prefix := stream.read(protocol.PREFIX_BYTES):
@@ -51,21 +51,32 @@ def _answer(workspace: Workspace, body: bytes) -> protocol.Reply:
     except MemoryError:
         return _failed(
             "measurement",
-            MeasurementError("it ran out of memory", code="out-of-memory"),
+            MeasurementError(
+                "it ran out of memory",
+                hint="use a smaller --batch-size, or a machine with more memory",
+                code="out-of-memory",
+            ),
         )
-    except (Exception, RecursionError):
+    except Exception:
         return _failed("bug", InternalError(traceback.format_exc(), code="internal-error"))
 
 
 def _failed(kind: str, error: CompauditError) -> protocol.Reply:
-    return protocol.Reply(None, protocol.ReplyError(kind, error.message, error.hint, error.code))
+    texts = (_sendable(text) for text in (error.message, error.hint, error.code))
+    return protocol.Reply(None, protocol.ReplyError(kind, *texts))
+
+
+def _sendable(text: str) -> str:
+    """Messages may quote file names that are not Unicode."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _send(replies: int, reply: protocol.Reply) -> None:
     try:
         frame = protocol.encode(reply)
-    except (NotImplementedError, msgspec.MsgspecError) as error:
-        frame = protocol.encode(_failed("bug", InternalError(str(error), code="internal-error")))
+    except Exception:
+        bug = InternalError(traceback.format_exc(), code="internal-error")
+        frame = protocol.encode(_failed("bug", bug))
     view = memoryview(frame)
     while view:
         view = view[os.write(replies, view) :]
@@ -102,7 +113,7 @@ def _watch_parent(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def main(arguments: list[Any]) -> None:
+def main(arguments: list[str]) -> None:
     """Entry point of the command that `Worker` starts."""
     requests, replies, parent = (int(text) for text in arguments)
     serve(requests, replies, parent)

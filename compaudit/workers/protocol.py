@@ -13,12 +13,31 @@ from typing import Any, get_type_hints
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Reply", "Request", "decode", "encode", "function_name", "result_type"]
+__all__ = [
+    "PREFIX_BYTES",
+    "MalformedError",
+    "Reply",
+    "ReplyError",
+    "Request",
+    "argument_types",
+    "convert",
+    "decode",
+    "encode",
+    "frame_length",
+    "function_name",
+    "result_type",
+]
 
 _ARRAY = 1
+_TEXTS = "texts"
 _PREFIX = struct.Struct("<Q")
 PREFIX_BYTES = _PREFIX.size
+
+
+class MalformedError(Exception):
+    """What arrived is no message, or not of the type that was promised."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -63,49 +82,116 @@ def argument_types(function: Callable[..., Any]) -> tuple[Any, ...]:
     return tuple(hints.values())[1:]
 
 
-def encode(message: Any) -> bytes:
-    """A frame: eight bytes of length, then the message."""
-    body = msgspec.msgpack.encode(message, enc_hook=_encode_array)
-    return _PREFIX.pack(len(body)) + body
+def encode(message: Any) -> bytearray:
+    """A frame: eight bytes of length, then the message.
+
+    Raises:
+        TypeError: something in it cannot travel.
+        UnicodeEncodeError: a text in it is not Unicode (a file name of other bytes).
+        ValueError, OverflowError: an array of 4 GiB or more, a whole number of more than 64 bits.
+    """
+    frame = bytearray(PREFIX_BYTES)
+    _ENCODER.encode_into(message, frame, PREFIX_BYTES)
+    _PREFIX.pack_into(frame, 0, len(frame) - PREFIX_BYTES)
+    return frame
 
 
-def frame_length(prefix: bytes) -> int:
+def frame_length(prefix: bytes | bytearray | memoryview) -> int:
     """The length of the message that follows its eight-byte prefix."""
     (length,) = _PREFIX.unpack(prefix)
     return int(length)
 
 
-def decode(body: bytes, kind: Any) -> Any:
-    """A message of the given type. Raises msgspec.ValidationError."""
-    return convert(msgspec.msgpack.decode(body, ext_hook=_decode_array), kind)
+def decode(body: bytes | bytearray, kind: Any) -> Any:
+    """A message of the given type. Raises MalformedError."""
+    try:
+        plain = msgspec.msgpack.decode(body, ext_hook=_decode_array)
+    except (AttributeError, ImportError, TypeError, ValueError, struct.error) as error:
+        raise MalformedError(f"not a message: {error}") from error
+    return convert(plain, kind)
 
 
 def convert(value: Any, kind: Any) -> Any:
-    """Plain values into the given type, arrays left as they are. Raises ValidationError."""
-    return msgspec.convert(value, kind, dec_hook=_keep_array)
+    """Plain values into the given type, arrays left as they are. Raises MalformedError."""
+    try:
+        return msgspec.convert(value, kind, dec_hook=_keep_array)
+    except msgspec.ValidationError as error:
+        raise MalformedError(str(error)) from error
 
 
-def _encode_array(value: Any) -> Any:
+# ------------------------------------------------------------------------------------ arrays
+
+
+def _encode_special(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
-    if not isinstance(value, np.ndarray):
-        raise NotImplementedError(f"cannot send a {type(value).__name__}")
-    header = msgspec.msgpack.encode((value.dtype.str, value.shape))
-    data = np.ascontiguousarray(value).tobytes()
-    return msgspec.msgpack.Ext(_ARRAY, _PREFIX.pack(len(header)) + header + data)
+    if isinstance(value, np.ndarray):
+        return _encode_array(value)
+    raise TypeError(f"cannot send a {type(value).__name__}")
 
 
-def _decode_array(code: int, data: memoryview) -> Any:
+def _encode_array(array: NDArray[Any]) -> msgspec.msgpack.Ext:
+    """Header and values in one buffer, with one copy whatever the order in memory."""
+    header = msgspec.msgpack.encode((_dtype_name(array.dtype), array.shape))
+    begin = PREFIX_BYTES + len(header)
+    if array.dtype.hasobject:
+        packed = bytearray(begin) + _encode_texts(array)
+    else:
+        packed = bytearray(begin + array.nbytes)
+        np.ndarray(array.shape, array.dtype, packed, offset=begin)[...] = array
+    _PREFIX.pack_into(packed, 0, len(header))
+    packed[PREFIX_BYTES:begin] = header
+    return msgspec.msgpack.Ext(_ARRAY, packed)
+
+
+def _encode_texts(array: NDArray[Any]) -> bytes:
+    texts = array.ravel().tolist()
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("cannot send an array of Python objects")
+    return msgspec.msgpack.encode(texts)
+
+
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_encode_special)
+
+
+def _decode_array(code: int, data: memoryview) -> NDArray[Any]:
     if code != _ARRAY:
         raise ValueError(f"unknown extension {code}")
-    length = frame_length(bytes(data[:PREFIX_BYTES]))
-    dtype, shape = msgspec.msgpack.decode(
-        data[PREFIX_BYTES : PREFIX_BYTES + length], type=tuple[str, tuple[int, ...]]
-    )
-    return np.frombuffer(data[PREFIX_BYTES + length :], dtype=np.dtype(dtype)).reshape(shape)
+    begin = PREFIX_BYTES + frame_length(data[:PREFIX_BYTES])
+    name, shape = msgspec.msgpack.decode(data[PREFIX_BYTES:begin], type=tuple[str, tuple[int, ...]])
+    if name == _TEXTS:
+        texts = msgspec.msgpack.decode(data[begin:], type=list[str])
+        return np.array(texts, dtype=object).reshape(shape)
+    array = np.ndarray(shape, _dtype_of(name), data, offset=begin)
+    return array if array.flags.aligned else array.copy()
+
+
+def _dtype_name(dtype: np.dtype[Any]) -> str:
+    """How another process finds this element type again.
+
+    The short form keeps byte order and lengths; types that an extension module added (bfloat16)
+    have none of their own, and go by their name.
+    """
+    if dtype.hasobject:
+        return _TEXTS
+    if dtype.names is not None:
+        raise TypeError(f"cannot send an array of {dtype}")
+    return dtype.str if np.dtype(dtype.str) == dtype else dtype.name
+
+
+def _dtype_of(name: str) -> np.dtype[Any]:
+    try:
+        dtype = np.dtype(name)
+    except TypeError:
+        import ml_dtypes
+
+        dtype = np.dtype(getattr(ml_dtypes, name))
+    if dtype.hasobject:
+        raise TypeError(f"{name} is not plain data")
+    return dtype
 
 
 def _keep_array(kind: Any, value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value
-    raise NotImplementedError(f"cannot receive a {type(value).__name__} as {kind}")
+    raise TypeError(f"cannot receive a {type(value).__name__} as {kind}")

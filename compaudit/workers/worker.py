@@ -14,12 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-import msgspec
 import psutil
 
 from compaudit.errors import CompauditError, InternalError, MeasurementError, RequestError
@@ -39,6 +39,9 @@ R = TypeVar("R")
 Pending = Callable[[], R]
 """A call under way; calling it waits for the result."""
 
+_BUSY: set[Worker] = set()
+"""Workers that have not answered yet."""
+
 
 class Worker:
     """One child process that holds one model. A context manager: leaving it kills the process.
@@ -50,30 +53,32 @@ class Worker:
 
     def __init__(self, model: str, limits: Limits) -> None:
         self.model = model
-        self._limits = limits
+        self._timeout_s = limits.timeout_s
+        self._memory_bytes = limits.memory
+        self._stage, self._deadline = "", 0.0
         self._suspended = False
-        self._log = tempfile.TemporaryFile()
-        requests_child, self._requests = os.pipe()
-        self._replies, replies_child = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                self._command(requests_child, replies_child),
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                pass_fds=(requests_child, replies_child),
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(self._requests)
-            os.close(self._replies)
-            raise
-        finally:
-            os.close(requests_child)
-            os.close(replies_child)
-        self._handle = psutil.Process(self._process.pid)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._replies, selectors.EVENT_READ)
+        self._unanswered = False
+        self._fault: MeasurementError | None = None
+        with ExitStack() as owned:
+            self._log = owned.enter_context(tempfile.TemporaryFile())
+            with ExitStack() as lent:
+                requests_child, self._requests = _pipe(lent, owned)
+                self._replies, replies_child = _pipe(owned, lent)
+                self._process = subprocess.Popen(
+                    self._command(requests_child, replies_child),
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._log,
+                    stderr=self._log,
+                    pass_fds=(requests_child, replies_child),
+                    start_new_session=True,
+                )
+                owned.callback(self._kill)
+            self._handle = psutil.Process(self._process.pid)
+            os.set_blocking(self._requests, False)
+            self._readable, self._writable = selectors.PollSelector(), selectors.PollSelector()
+            self._readable.register(self._replies, selectors.EVENT_READ)
+            self._writable.register(self._requests, selectors.EVENT_WRITE)
+            self._owned = owned.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -122,23 +127,28 @@ class Worker:
         """Start a call and return at once; the returned function waits for its result."""
         assert not kwargs, "a worker takes positional arguments only"
         self.resume()
-        request = protocol.Request(protocol.function_name(function), list(args))
-        deadline = time.monotonic() + self._limits.timeout_s
-        self._write(protocol.encode(request), stage, deadline)
+        self._stage, self._deadline = stage, time.monotonic() + self._timeout_s
+        if self._unanswered:
+            # Whoever made the last call gave up on it; its answer must not pass for this one's.
+            self._receive()
+        self._write(self._request(function, args))
+        self._unanswered = True
+        _BUSY.add(self)
         kind = protocol.result_type(function)
 
         def wait() -> R:
-            reply: protocol.Reply = protocol.decode(
-                self._read_frame(stage, deadline), protocol.Reply
-            )
-            if reply.error is not None:
-                raise self._translate(reply.error, stage)
+            body = self._receive()
             try:
+                reply: protocol.Reply = protocol.decode(body, protocol.Reply)
+                if reply.error is not None:
+                    raise self._translate(reply.error)
                 result: R = protocol.convert(reply.value, kind)
-            except msgspec.ValidationError as error:
+            except protocol.MalformedError as error:
                 raise InternalError(
                     f"a worker's reply to {function.__qualname__} is malformed: {error}",
                     code="internal-error",
+                    model=self.model,
+                    stage=self._stage,
                 ) from error
             return result
 
@@ -164,13 +174,7 @@ class Worker:
 
     def close(self) -> None:
         """Kill the worker with everything it started, and free what belongs to it."""
-        if self._log.closed:
-            return
-        self._kill()
-        self._selector.close()
-        os.close(self._requests)
-        os.close(self._replies)
-        self._log.close()
+        self._owned.close()
 
     # ------------------------------------------------------------------------------ inside
 
@@ -182,73 +186,116 @@ class Worker:
         return [sys.executable, "-P", "-c", _START, str(package_root), *numbers]
 
     def _kill(self) -> None:
+        _BUSY.discard(self)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
-    def _write(self, frame: bytes, stage: str, deadline: float) -> None:
+    def _request(self, function: Callable[..., Any], args: Sequence[Any]) -> bytearray:
+        request = protocol.Request(protocol.function_name(function), list(args))
+        try:
+            return protocol.encode(request)
+        except UnicodeEncodeError as error:
+            raise RequestError(
+                f"{self.model!r} is, or leads to, a file whose name is not valid UTF-8",
+                hint="rename the file",
+                code="name-not-utf8",
+                model=self.model,
+                stage=self._stage,
+            ) from error
+
+    def _write(self, frame: bytearray) -> None:
         """Send a frame; a worker that died meanwhile is reported as such, not as a broken pipe."""
         view = memoryview(frame)
-        try:
-            while view:
-                view = view[os.write(self._requests, view[: 1 << 16]) :]
-                if time.monotonic() > deadline:
-                    raise self._hung(stage)
-        except BrokenPipeError:
-            raise self._died(stage) from None
+        while view:
+            try:
+                view = view[os.write(self._requests, view) :]
+            except BlockingIOError:
+                self._wait(self._writable)
+            except BrokenPipeError:
+                raise self._died() from None
 
-    def _read_frame(self, stage: str, deadline: float) -> bytes:
-        prefix = self._read(protocol.PREFIX_BYTES, stage, deadline)
-        return self._read(protocol.frame_length(prefix), stage, deadline)
+    def _receive(self) -> bytearray:
+        """The next reply, not yet decoded."""
+        size = protocol.frame_length(self._read(protocol.PREFIX_BYTES))
+        if size > self._memory_bytes:
+            # It cannot have held that much: something else wrote to the pipe.
+            self._kill()
+            raise InternalError(
+                f"a worker's reply is malformed: it claims {format_bytes(size)}",
+                code="internal-error",
+                model=self.model,
+                stage=self._stage,
+            )
+        body = self._read(size)
+        self._unanswered = False
+        _BUSY.discard(self)
+        return body
 
-    def _read(self, size: int, stage: str, deadline: float) -> bytes:
-        received = bytearray()
-        while len(received) < size:
-            self._wait_until_readable(stage, deadline)
-            part = os.read(self._replies, min(size - len(received), 1 << 20))
-            if not part:
-                raise self._died(stage)
-            received += part
-        return bytes(received)
+    def _read(self, size: int) -> bytearray:
+        received = bytearray(size)
+        view = memoryview(received)
+        while view:
+            self._wait(self._readable)
+            count = os.readv(self._replies, [view])
+            if not count:
+                raise self._died()
+            view = view[count:]
+        return received
 
-    def _wait_until_readable(self, stage: str, deadline: float) -> None:
-        """Wait for the next bytes, and kill a worker that takes too long or too much."""
-        while not self._selector.select(_POLL_S):
-            if time.monotonic() > deadline:
-                raise self._hung(stage)
-            used = anonymous_memory(self._handle)
-            if used > self._limits.memory:
-                self._kill()
-                raise self._error(
-                    f"used {format_bytes(used)} while {_doing(stage)}, above the limit of "
-                    f"{format_bytes(self._limits.memory)}",
-                    "raise --memory-limit, or use a smaller --batch-size",
-                    "out-of-memory",
-                    stage,
-                )
+    def _wait(self, pipe: selectors.BaseSelector) -> None:
+        """Wait until the pipe is ready, and kill a worker that takes too long or too much.
 
-    def _hung(self, stage: str) -> MeasurementError:
+        Others may be at work meanwhile, and their memory is watched as well.
+        """
+        while not pipe.select(min(_POLL_S, max(0.0, self._deadline - time.monotonic()))):
+            for worker in tuple(_BUSY):
+                worker._limit_memory()
+            if self._fault is not None:
+                raise self._fault
+            if time.monotonic() >= self._deadline:
+                raise self._hung()
+            # A process that it left behind may keep the pipe open; that one will not answer.
+            if self._process.poll() is not None and not pipe.select(0):
+                raise self._died()
+
+    def _limit_memory(self) -> None:
+        used = anonymous_memory(self._handle)
+        if used > self._memory_bytes:
+            self._kill()
+            self._fault = self._error(
+                f"used {format_bytes(used)} while {_doing(self._stage)}, above the limit of "
+                f"{format_bytes(self._memory_bytes)}",
+                "raise --memory-limit, or use a smaller --batch-size",
+                "out-of-memory",
+            )
+
+    def _hung(self) -> MeasurementError:
         self._kill()
         return self._error(
-            f"did not answer within {format_seconds(self._limits.timeout_s)} while {_doing(stage)}",
+            f"did not answer within {format_seconds(self._timeout_s)} while {_doing(self._stage)}",
             "raise --timeout if it is only slow",
             "timeout",
-            stage,
         )
 
-    def _died(self, stage: str) -> MeasurementError:
-        self._kill()
+    def _died(self) -> MeasurementError:
+        """Why a worker ended, or closed its pipes, before it answered."""
+        if self._fault is not None:
+            return self._fault
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_POLL_S)
         status = self._process.returncode
-        if status < 0:
-            cause = f"crashed with {signal.Signals(-status).name}"
-        else:
+        self._kill()
+        hint = self._last_words() or "the fault is in the model or in what runs it"
+        if status is None:
+            cause = "closed its connection"
+        elif status >= 0:
             cause = f"ended its process with exit status {status}"
-        return self._error(
-            f"{cause} while {_doing(stage)}",
-            self._last_words() or "the fault is in the model or in what runs it",
-            "crashed",
-            stage,
-        )
+        else:
+            cause = f"crashed with {_signal_name(-status)}"
+            if status == -signal.SIGKILL:
+                hint = "the system kills what takes too much memory: use a smaller --batch-size"
+        return self._error(f"{cause} while {_doing(self._stage)}", hint, "crashed")
 
     def _last_words(self) -> str:
         """The last line the worker wrote, printable characters only."""
@@ -258,12 +305,12 @@ class Worker:
         text = "".join(character for character in (lines or [""])[-1] if character.isprintable())
         return f"its last words: {text[:300]}" if text else ""
 
-    def _error(self, what: str, hint: str, code: str, stage: str) -> MeasurementError:
+    def _error(self, what: str, hint: str, code: str) -> MeasurementError:
         return MeasurementError(
-            f"{self.model} {what}", hint=hint, code=code, model=self.model, stage=stage
+            f"{self.model} {what}", hint=hint, code=code, model=self.model, stage=self._stage
         )
 
-    def _translate(self, error: protocol.ReplyError, stage: str) -> CompauditError:
+    def _translate(self, error: protocol.ReplyError) -> CompauditError:
         kinds: dict[str, type[CompauditError]] = {
             "request": RequestError,
             "measurement": MeasurementError,
@@ -272,7 +319,7 @@ class Worker:
         if error.kind in kinds and self.model not in message:
             message = f"{self.model}: {message}"
         return kinds.get(error.kind, InternalError)(
-            message, hint=error.hint, code=error.code, model=self.model, stage=stage
+            message, hint=error.hint, code=error.code, model=self.model, stage=self._stage
         )
 
 
@@ -288,3 +335,18 @@ _STAGES = {
 
 def _doing(stage: str) -> str:
     return _STAGES.get(stage, stage)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+    """A pipe's two ends, each closed with the stack it belongs to."""
+    read, write = os.pipe()
+    reader.callback(os.close, read)
+    writer.callback(os.close, write)
+    return read, write

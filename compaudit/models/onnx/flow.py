@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from compaudit.errors import RequestError
 from compaudit.models.base import Node, Role
 from compaudit.models.onnx.elements import is_real, name_of
-from compaudit.models.onnx.graph import Body, Walk, function_key
+from compaudit.models.onnx.functions import function_key
+from compaudit.models.onnx.graph import Body, Walk
 from compaudit.models.roles import (
     ELEMENT_WISE,
     LOOKUPS,

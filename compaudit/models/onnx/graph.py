@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
 
 import msgspec
 from onnx import (
@@ -26,13 +25,11 @@ from onnx import (
 from compaudit.errors import RequestError
 from compaudit.models.base import Graph, Node, Value
 from compaudit.models.onnx.attributes import plain_attributes, stored_attributes
+from compaudit.models.onnx.functions import FunctionKey, function_key, refuse_circles
 from compaudit.models.onnx.proto import text
 from compaudit.models.onnx.values import value_of
 
-__all__ = ["Body", "FunctionKey", "Stored", "Walk", "function_key", "walk"]
-
-FunctionKey = tuple[str, str]
-"""Domain and name."""
+__all__ = ["Body", "Stored", "Walk", "walk"]
 
 # A subgraph takes three levels of protobuf nesting, which itself refuses more than a hundred.
 _DEEPEST = 100
@@ -116,7 +113,7 @@ def walk(model: ModelProto) -> Walk:
     Raises:
         RequestError: functions call one another in a circle, or subgraphs are nested too deep.
     """
-    _refuse_circles(model.functions)
+    refuse_circles(model.functions)
     walker = _Walker()
     names = _Names("", None)
     walker.graph(model.graph, names, depth=0)
@@ -137,15 +134,10 @@ def walk(model: ModelProto) -> Walk:
     return walker.found
 
 
-def function_key(domain: str, name: str) -> FunctionKey:
-    """How a function is looked up. Overloads share a body list: they differ in types only."""
-    return ("" if domain == "ai.onnx" else domain, name)
-
-
 class _Walker:
     def __init__(self) -> None:
         self.found = Walk()
-        self._scopes: set[str] = set()
+        self._scopes: dict[str, int] = {}
         self._training = False
 
     def graph(self, graph: GraphProto, names: _Names, depth: int) -> Body:
@@ -253,39 +245,9 @@ class _Walker:
 
     def _scope(self, wanted: str) -> str:
         """A scope of its own, also where two nodes have the same name."""
-        scope, number = wanted, 2
+        scope = wanted
         while scope in self._scopes:
-            scope, number = f"{wanted}#{number}", number + 1
-        self._scopes.add(scope)
+            self._scopes[wanted] += 1
+            scope = f"{wanted}#{self._scopes[wanted]}"
+        self._scopes[scope] = 1
         return scope
-
-
-def _refuse_circles(functions: Sequence[FunctionProto]) -> None:
-    calls: dict[FunctionKey, set[FunctionKey]] = {
-        function_key(text(f.domain), text(f.name)): set() for f in functions
-    }
-    for function in functions:
-        key = function_key(text(function.domain), text(function.name))
-        calls[key] |= _called(function.node) & calls.keys()
-    try:
-        TopologicalSorter(calls).prepare()
-    except CycleError as error:
-        domain, name = error.args[1][0]
-        raise RequestError(
-            f"function {name!r} of domain {domain!r} calls itself",
-            hint="ONNX functions cannot be recursive; export the model again",
-            code="broken-model",
-        ) from error
-
-
-def _called(nodes: Iterable[NodeProto]) -> set[FunctionKey]:
-    found: set[FunctionKey] = set()
-    waiting = [nodes]
-    while waiting:
-        for node in waiting.pop():
-            found.add(function_key(text(node.domain), text(node.op_type)))
-            for attribute in node.attribute:
-                if attribute.HasField("g"):
-                    waiting.append(attribute.g.node)
-                waiting.extend(graph.node for graph in attribute.graphs)
-    return found

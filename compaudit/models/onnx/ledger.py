@@ -7,6 +7,7 @@ tensor's bytes are what is really stored for it, and bytes that two tensors shar
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from compaudit.models.onnx.flow import Flow, Origin
 from compaudit.models.onnx.graph import Stored, walk
 from compaudit.models.onnx.proto import parse
 from compaudit.models.onnx.quantization import meaning_of
+from compaudit.models.onnx.sharing import counted_once, named_apart
 from compaudit.models.onnx.tensors import Payload, payload_of
 from compaudit.models.roles import role_of_attribute
 
@@ -44,7 +46,8 @@ def read_model(source: Source, path: Path) -> Model:
     }
     flow = Flow(found, origins)
     payloads = {entry.stored.name: entry.payload for entry in reversed(entries)}
-    tensors = _counted_once([_tensor(entry, flow, payloads) for entry in entries], entries)
+    named = named_apart(_tensor(entry, flow, payloads) for entry in entries)
+    tensors = counted_once(named, [entry.spans for entry in entries])
     inline = sum(tensor.bytes for tensor in tensors if tensor.location == "file")
     if inline > path.stat().st_size:
         raise RequestError(
@@ -84,8 +87,26 @@ class _Entry:
     fill: bool = False
 
     @property
+    def spans(self) -> tuple[Span, ...]:
+        """Its bytes in external files."""
+        parts = (self.payload, self.indices)
+        return tuple(part.span for part in parts if part is not None and part.span is not None)
+
+    @property
     def elements(self) -> int:
-        return int(np.prod(self.shape or (), dtype=object))
+        """Elements that the shape describes."""
+        return math.prod(self.shape or ())
+
+
+def _described(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
+    """A shape that nothing stored bounds, with a number of elements that a report can hold."""
+    if any(size < 0 for size in shape) or math.prod(shape) >= 2**63:
+        raise RequestError(
+            f"tensor {name!r} has the impossible shape {list(shape)}",
+            hint="export the model again",
+            code="broken-model",
+        )
+    return shape
 
 
 def _entries(stored: Sequence[Stored], files: ExternalFiles) -> Iterator[_Entry]:
@@ -99,6 +120,12 @@ def _entries(stored: Sequence[Stored], files: ExternalFiles) -> Iterator[_Entry]
                 payload = payload_of(proto, item.name, files)
                 node = item.node
                 fill = node is not None and node.domain == "" and node.op == "ConstantOfShape"
+                if fill and payload.elements != 1:
+                    raise RequestError(
+                        f"ConstantOfShape {item.name!r} repeats {payload.elements} values, not one",
+                        hint="export the model again",
+                        code="broken-model",
+                    )
                 yield _Entry(item, payload, None if fill else payload.shape, fill=fill)
 
 
@@ -110,9 +137,8 @@ def _implied_zero() -> Payload:
 def _sparse(item: Stored, sparse: SparseTensorProto, files: ExternalFiles) -> _Entry:
     values = payload_of(sparse.values, item.name, files)
     indices = payload_of(sparse.indices, f"{item.name} (indices)", files)
-    shape = tuple(sparse.dims)
-    fits = indices.elements in (values.elements, values.elements * len(shape))
-    if not fits or any(size < 0 for size in shape):
+    shape = _described(tuple(sparse.dims), item.name)
+    if indices.elements not in (values.elements, values.elements * len(shape)):
         raise RequestError(
             f"sparse tensor {item.name!r} has {values.elements} values, {indices.elements} indices "
             f"and the shape {list(shape)}, which do not fit",
@@ -137,7 +163,7 @@ def _stated_shape(entry: _Entry, stated: Mapping[str, Payload]) -> tuple[int, ..
     if shape is None or shape.dtype != "int64" or shape.elements > 64:
         return None
     sizes = tuple(int(size) for size in shape.array())
-    return sizes if all(size >= 0 for size in sizes) else None
+    return _described(sizes, entry.stored.name)
 
 
 # ------------------------------------------------------------------------------- tensors
@@ -180,7 +206,7 @@ def _tensor(entry: _Entry, flow: Flow, payloads: Mapping[str, Payload]) -> Tenso
         role=role,
         dtype=meaning.dtype,
         shape=meaning.shape,
-        stored_elements=int(np.prod(meaning.shape, dtype=object)),
+        stored_elements=math.prod(meaning.shape),
         bytes=payload.bytes,
         values=meaning.values,
         zero_point=meaning.zero_point,
@@ -196,42 +222,3 @@ def _role(entry: _Entry, flow: Flow) -> Role:
     if node is not None and not (node.domain == "" and node.op in ("Constant", "ConstantOfShape")):
         return role_of_attribute(node.domain, node.op, stored.attribute)
     return flow.role(stored.name, Origin(entry.elements, is_real(entry.payload.dtype)))
-
-
-def _counted_once(tensors: Sequence[Tensor], entries: Sequence[_Entry]) -> list[Tensor]:
-    """Unique names, and every external byte counted for the first tensor that covers it."""
-    names: set[str] = set()
-    counted: list[Tensor] = []
-    for tensor in tensors:
-        name, number = tensor.name or "(unnamed)", 2
-        while name in names:
-            name, number = f"{tensor.name or '(unnamed)'}#{number}", number + 1
-        names.add(name)
-        counted.append(dataclasses.replace(tensor, name=name))
-    places: list[tuple[Path, int, int, int]] = [
-        (span.real, span.offset, -span.length, place)
-        for place, entry in enumerate(entries)
-        if (span := entry.payload.span) is not None and span.length
-    ]
-    last: tuple[int, Span] | None = None
-    covered = 0
-    for real, offset, negative_length, place in sorted(places):
-        end = offset - negative_length
-        if last is None or last[1].real != real:
-            covered = 0
-        fresh = max(0, end - max(offset, covered))
-        span = entries[place].payload.span
-        assert span is not None
-        if fresh < span.length:
-            same = last is not None and (last[1].offset, last[1].length) == (offset, span.length)
-            owner = counted[last[0]].name if last is not None else ""
-            counted[place] = dataclasses.replace(
-                counted[place],
-                bytes=counted[place].bytes - span.length + fresh,
-                tied_to=owner if same else None,
-                note="" if same else f"shares {span.length - fresh} bytes with {owner}",
-            )
-        if not (fresh == 0 and last is not None and last[1].real == real):
-            last = (place, span)
-        covered = max(covered, end)
-    return counted

@@ -125,10 +125,10 @@ def load_weights(source: Source, module: torch.nn.Module) -> None:
         if _is_safetensors(path):
             import safetensors.torch
 
-            SafetensorsFormat().read(replace_path(source))
+            SafetensorsFormat().read(_weights_source(source))
             state: Mapping[str, Any] = safetensors.torch.load_file(path)
         else:
-            state = state_dict_in(load_checkpoint(replace_path(source), path))
+            state = state_dict_in(load_checkpoint(_weights_source(source), path))
     except OSError as error:
         raise _refuse(
             source,
@@ -139,7 +139,7 @@ def load_weights(source: Source, module: torch.nn.Module) -> None:
     _load_state(source, module, state)
 
 
-def replace_path(source: Source) -> Source:
+def _weights_source(source: Source) -> Source:
     """The source of the weights alone, as their own format reads it."""
     weights = source.weights or ""
     return Source(spec=weights, format=source.format, path=weights)
@@ -185,7 +185,7 @@ def loaded_ledger(source: Source, module: torch.nn.Module) -> tuple[Tensor, ...]
     A tensor stored twice that the module ties is one parameter: its second copy is unused.
     """
     path = Path(source.weights or "")
-    weights = replace_path(source)
+    weights = _weights_source(source)
     load_weights(source, module)
     if _is_safetensors(path):
         stored = SafetensorsFormat().read(weights).tensors

@@ -17,10 +17,11 @@ import torch
 from compaudit.errors import RequestError
 from compaudit.models.base import Role, Source, Tensor
 from compaudit.models.torch.archive import Archive, broken, open_archive, unsafe
+from compaudit.models.torch.elements import entry_of, strided_view
 from compaudit.models.torch.names import roles_of
 from compaudit.models.torch.runtime import first_line, quiet
 from compaudit.models.torch.scripted import packed_parts
-from compaudit.models.torch.tensors import Item, entry_of, ledger, strided_view
+from compaudit.models.torch.tensors import Item, ledger
 
 __all__ = [
     "checkpoint_ledger",
@@ -53,7 +54,8 @@ def load_checkpoint(source: Source, path: Path) -> object:
     """
     archive = _archive_of(source, path)
     try:
-        with quiet():
+        # Without the check torch 2.13 accepts sparse indices outside of the shape.
+        with quiet(), torch.sparse.check_sparse_tensor_invariants():  # type: ignore[no-untyped-call]
             held = _load(path, mapped=archive is not None)
     except pickle.UnpicklingError as error:
         if _NEEDS_CODE.search(str(error)):

@@ -18,7 +18,8 @@ from compaudit.models.torch import exported_schema as schema
 from compaudit.models.torch.archive import Archive, broken, unsafe
 from compaudit.models.torch.exported_graph import Uses, neutral_graph
 from compaudit.models.torch.names import Entry, is_weight_name, mask_of, roles_of
-from compaudit.models.torch.strided import Strided, masked, place
+from compaudit.models.torch.ownership import place
+from compaudit.models.torch.strided import Strided, masked
 
 __all__ = ["read_graph", "read_tensors"]
 
@@ -52,6 +53,8 @@ def read_graph(archive: Archive) -> tuple[Graph, Uses]:
 
 def read_tensors(archive: Archive, uses: Uses) -> tuple[tuple[Tensor, ...], str | None]:
     """Every stored tensor, and why parameters cannot be counted where one is a pickle."""
+    if "byteorder" in archive.members and archive.block("byteorder").tobytes() != b"little":
+        raise broken(archive.source, "was written on a big-endian machine", "unsupported-archive")
     payloads = {
         name: (folder + payload.path_name, payload)
         for folder, config in _FOLDERS.items()

@@ -26,6 +26,14 @@ _STORED = {
     "tensor_constant": "tensor_constant_name",
     "custom_obj": "custom_obj_name",
 }
+_PLAIN = frozenset(
+    f"as_{kind}"
+    for kind in (
+        *("int", "ints", "int_lists", "float", "floats", "float_lists", "string", "strings"),
+        *("bool", "bools", "scalar_type", "memory_format", "layout", "device", "operator"),
+        *("complex", "custom_obj", "sym_floats", "sym_bools"),
+    )
+)
 _DEQUANTIZE = re.compile(r"(quantized_decomposed|torchao|pt2e_quant)\.dequantize_")
 _SCALES = frozenset(("scale", "scales", "zero_point", "zero_points", "zero_point_domain"))
 
@@ -125,6 +133,8 @@ def _values(argument: Mapping[str, Any], graph: schema.Graph) -> list[Value]:
             return [_value(str(held["name"]), graph.tensor_values[held["name"]])]
         if kind == "as_sym_int" and "as_name" in held:
             return [Value(str(held["as_name"]), "int64", ())]
+        if kind not in _PLAIN and kind not in ("as_none", "as_sym_int"):
+            raise ValueError(f"an input or output is of the unknown kind {kind}")
     return []
 
 
@@ -196,8 +206,14 @@ def _read_argument(argument: Mapping[str, Any]) -> tuple[list[str] | None, Any]:
             return None, next(iter(held.values()))
         case "as_sym_ints":
             return None, tuple(next(iter(part.values())) for part in held)
-        case _:
+        case "as_nested_tensors":
+            return [str(part["name"]) for parts in held for part in parts], None
+        case "as_string_to_argument":
+            return [name for part in held.values() for name in _read_argument(part)[0] or ()], None
+        case _ if kind in _PLAIN:
             return None, tuple(held) if isinstance(held, list) else held
+        case _:
+            raise ValueError(f"an argument is of the unknown kind {kind}")
 
 
 def _note_quantization(nodes: tuple[Node, ...], stored: frozenset[str], uses: Uses) -> None:

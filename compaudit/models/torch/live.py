@@ -12,12 +12,13 @@ import torch
 from compaudit.errors import RequestError
 from compaudit.models.base import Role, Source, Tensor
 from compaudit.models.torch.checkpoint import friendly_name
+from compaudit.models.torch.elements import entry_of, is_uninitialised
 from compaudit.models.torch.names import Entry, is_weight_name, roles_of
 from compaudit.models.torch.runtime import first_line
 from compaudit.models.torch.scripted import packed_parts, script_items
-from compaudit.models.torch.tensors import Item, entry_of, is_uninitialised, ledger
+from compaudit.models.torch.tensors import Item, ledger
 
-__all__ = ["module_items", "module_ledger"]
+__all__ = ["module_items", "module_ledger", "roles_in"]
 
 # What a buffer may be besides a buffer: quantised layers keep weights and scales in buffers.
 _BUFFER_ROLES = (Role.WEIGHT, Role.BIAS, Role.QUANTIZATION, Role.CONSTANT)

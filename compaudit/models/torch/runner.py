@@ -148,9 +148,9 @@ def _prepare(source: Source, settings: RunSettings) -> torch.device:
     # It can be set once per process, and not after the first parallel work.
     with contextlib.suppress(RuntimeError):
         torch.set_num_interop_threads(1)
-    if not settings.optimized:
-        torch.backends.mkldnn.set_flags(False)  # type: ignore[no-untyped-call]
-        torch.backends.cudnn.set_flags(False)  # type: ignore[no-untyped-call]
+    # Without its tuned kernels a model is its own noise floor.
+    torch.backends.mkldnn.set_flags(settings.optimized)  # type: ignore[no-untyped-call]
+    torch.backends.cudnn.set_flags(settings.optimized)  # type: ignore[no-untyped-call]
     return device
 
 

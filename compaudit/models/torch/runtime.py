@@ -21,8 +21,10 @@ def require_torch(source: Source) -> None:
     try:
         import torch
     except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name == "torch"
+        problem = "is not installed" if missing else f"cannot be imported: {first_line(error)}"
         raise RequestError(
-            f"{source.spec} is a PyTorch model and PyTorch is not installed",
+            f"{source.spec} is a PyTorch model and PyTorch {problem}",
             hint="pip install 'compaudit[torch]'",
             code="runtime-missing",
             model=source.spec,

@@ -14,7 +14,7 @@ import torch
 
 from compaudit.errors import RequestError
 from compaudit.models.base import Dimension, Source, Value
-from compaudit.models.torch.tensors import dtype_name
+from compaudit.models.torch.elements import dtype_name
 
 __all__ = ["Signature", "exported_signature", "module_signature"]
 

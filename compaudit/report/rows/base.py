@@ -16,6 +16,7 @@ __all__ = [
     "Note",
     "Page",
     "Section",
+    "format_beta",
     "interval",
     "model_name",
     "p_value",
@@ -78,6 +79,11 @@ def signed(value: float | None) -> str:
         return NOT_MEASURED
     text = format_number(abs(value))
     return text if value == 0 else f"{'−' if value < 0 else '+'}{text}"
+
+
+def format_beta(value: float | None) -> str:
+    """β with its sign and two decimals: ``+2.88``."""
+    return NOT_MEASURED if value is None else f"{value:+.2f}".replace("-", "−")
 
 
 def quotient(original: float | None, compressed: float | None) -> str:

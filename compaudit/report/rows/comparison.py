@@ -10,6 +10,7 @@ from compaudit.report.rows.base import (
     Note,
     Page,
     Section,
+    format_beta,
     interval,
     model_name,
     p_value,
@@ -35,6 +36,7 @@ from compaudit.units import (
     format_rate,
     format_seconds,
     format_share,
+    formatter_for,
 )
 
 __all__ = ["comparison_page"]
@@ -42,11 +44,12 @@ __all__ = ["comparison_page"]
 
 def comparison_page(report: Comparison) -> Page:
     """The page of an audit."""
+    sure = f"{report.config.get('confidence', 0.95) * 100:.3g} % interval"
     sections = (
         _size_section(report),
         _speed_section(report),
-        _accuracy_section(report.accuracy) if report.accuracy else None,
-        _divergence_section(report.divergence) if report.divergence else None,
+        _accuracy_section(report.accuracy, sure) if report.accuracy else None,
+        _divergence_section(report.divergence, sure) if report.divergence else None,
     )
     return Page(
         title=f"{model_name(report.original)} → {model_name(report.compressed)}",
@@ -96,9 +99,9 @@ def _size_verdict(report: Comparison) -> Note:
         format_bytes(getattr(model, key)) for model in (report.original, report.compressed)
     )
     if alpha >= 1.005:
-        return Note("smaller", f"{basis} {format_rate(alpha)}: {before} → {after}", mood="good")
+        return Note("smaller", f"{basis} α {format_rate(alpha)}: {before} → {after}", mood="good")
     if alpha <= 0.995:
-        return Note("larger", f"{basis} {format_rate(alpha)}: {before} → {after}", mood="bad")
+        return Note("larger", f"{basis} α {format_rate(alpha)}: {before} → {after}", mood="bad")
     return Note("same size", f"{basis} {before} → {after}")
 
 
@@ -120,7 +123,7 @@ def _speed_verdict(delta: Delta) -> Note:
 
 def _what_would_decide(delta: Delta) -> str:
     if delta.minimal_detectable_effect is None:
-        return f"{delta.epochs} epochs give no interval; give more --time-budget"
+        return f"{_epochs(delta)}, and an interval takes 3; give more --time-budget"
     effect = format_share(delta.minimal_detectable_effect, 1)
     return f"this run could have shown a change of {effect}; give more --time-budget"
 
@@ -156,7 +159,7 @@ def _size_section(report: Comparison) -> Section:
             form(getattr(report.original, key)),
             form(getattr(report.compressed, key)),
             format_rate(getattr(report.alpha, key, None)),
-            signed(getattr(report.beta, key, None)),
+            format_beta(getattr(report.beta, key, None)),
             format_share(getattr(report.space_saving, key, None), 1).replace("-", "−"),
             sure if getattr(report.compressed, key) is not None else "not counted",
         )
@@ -192,7 +195,7 @@ def _speed_section(report: Comparison) -> Section | None:
                 "latency, median",
                 *(format_seconds(median.value if median else None) for median in medians),
                 f"δ {format_rate(report.delta.value)}" if report.delta else NOT_MEASURED,
-                interval(report.delta, format_rate),
+                _how_sure(report.delta),
             )
         )
         for label, key in (("latency, p90", "p90_s"), ("latency, p99", "p99_s")):
@@ -217,7 +220,17 @@ def _speed_section(report: Comparison) -> Section | None:
     )
 
 
-def _accuracy_section(accuracy: Accuracy) -> Section:
+def _how_sure(delta: Delta | None) -> str:
+    if delta is None:
+        return ""
+    return interval(delta, format_rate) or f"no interval from {_epochs(delta)}"
+
+
+def _epochs(delta: Delta) -> str:
+    return "1 epoch" if delta.epochs == 1 else f"{delta.epochs} epochs"
+
+
+def _accuracy_section(accuracy: Accuracy, sure: str) -> Section:
     metrics: tuple[tuple[str, PairedMetric | None, Form, Form], ...] = (
         ("top-1", accuracy.top1, format_share, format_points),
         ("top-5", accuracy.top5, format_share, format_points),
@@ -253,12 +266,12 @@ def _accuracy_section(accuracy: Accuracy) -> Section:
         )
     return Section(
         f"Accuracy, {accuracy.samples:,} labelled samples",
-        ("", "original", "compressed", "change", "95 % interval", "p"),
+        ("", "original", "compressed", "change", sure, "p"),
         tuple(rows),
     )
 
 
-def _divergence_section(divergence: Divergence) -> Section:
+def _divergence_section(divergence: Divergence, sure: str) -> Section:
     rows: list[tuple[str, ...]] = []
     distributions: tuple[tuple[str, Distribution | None], ...] = (
         ("KL(original‖compressed)", divergence.kl),
@@ -302,7 +315,7 @@ def _divergence_section(divergence: Divergence) -> Section:
     source = "synthetic inputs" if divergence.source == "synthetic" else "the data"
     return Section(
         f"Divergence on {source}, {divergence.samples:,} samples, in nats",
-        ("", "mean", "p99", "max", "95 % interval"),
+        ("", "mean", "p99", "max", sure),
         tuple(rows),
     )
 
@@ -321,10 +334,11 @@ def _checks(report: Comparison) -> tuple[Note, ...]:
     moods: dict[str, Mood] = {"passed": "good", "failed": "bad", "inconclusive": "warning"}
     notes = []
     for check in report.gate.checks:
-        observed = format_number(check.observed)
+        form = formatter_for(check.requirement)
+        observed = form(check.observed)
         bounds = format_interval(
-            None if check.low is None else format_number(check.low),
-            None if check.high is None else format_number(check.high),
+            None if check.low is None else form(check.low),
+            None if check.high is None else form(check.high),
         )
         measured = "" if check.observed is None else f"is {observed} {bounds}".rstrip()
         text = ": ".join(part for part in (check.requirement, measured, check.message) if part)
@@ -336,7 +350,8 @@ def _not_measured(report: Comparison) -> tuple[Note, ...]:
     """What is null for a reason that a reader of the table should know, reasons told once."""
     by_reason: dict[str, list[str]] = {}
     for skipped in report.skipped:
-        if skipped.metric.split(".")[0] in _SHOWN_WHEN_SKIPPED:
+        group, *parts = skipped.metric.split(".")
+        if group in _SHOWN_WHEN_SKIPPED and len(parts) <= 1:
             by_reason.setdefault(skipped.reason, []).append(skipped.metric)
     return tuple(
         Note("not measured", f"{', '.join(metrics)} ({reason})")

@@ -173,16 +173,14 @@ def test_two_classes_around_every_branch(d: float) -> None:
     assert float(info.js_from_log(lp, lq)) == pytest.approx(js, rel=tolerance, abs=0)
 
 
-def test_probabilities_that_differ_in_the_last_digits() -> None:
-    # q = (½, ½), p = (½ + h, ½ − h): KL = −½ ln(1 − 4h²) = 2h² + 4h⁴ + …, h = 2⁻²⁷ is exact
-    h = 2.0**-27
-    expected = -0.5 * math.log1p(-4 * h * h)
-    assert float(info.kl_divergence([0.5, 0.5], [0.5 + h, 0.5 - h])) == pytest.approx(
-        expected, rel=1e-12, abs=0
-    )
-    assert float(info.js_divergence([0.5, 0.5], [0.5 + h, 0.5 - h])) == pytest.approx(
-        h * h / 2, rel=1e-12, abs=0
-    )
+@pytest.mark.parametrize("steps", [2**26, 900_719_925, 12_345_678_901])
+def test_probabilities_that_differ_in_the_last_digits(steps: int) -> None:
+    # q = (½, ½), p = (½ + h, ½ − h), both exact in binary: KL = −½ ln(1 − 4h²), JS = ½h² + O(h⁴)
+    h = steps * 2.0**-53
+    kl = info.kl_divergence([0.5, 0.5], [0.5 + h, 0.5 - h])
+    js = info.js_divergence([0.5, 0.5], [0.5 + h, 0.5 - h])
+    assert float(kl) == pytest.approx(-0.5 * math.log1p(-4 * h * h), rel=1e-12, abs=0)
+    assert float(js) == pytest.approx(h * h / 2, rel=1e-11, abs=0)
 
 
 def test_huge_logits() -> None:

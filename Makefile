@@ -1,0 +1,52 @@
+# Targets for people and for CI. `make demo` and `make test` work on a fresh machine.
+# PyTorch 2.13.0 has wheels for several versions; 3.11 is the one that is tested.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit format samples schema clean
+
+help:  ## List the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/demo  ## Install the ONNX-only tool and audit a sample pair with its data
+	$(BIN)/compaudit compare sample_models/digits.onnx sample_models/digits_int8.onnx \
+		--data sample_models/digits_test.npz
+
+test: lint types unit  ## Run all checks: ruff, mypy --strict, pytest
+
+lint: $(VENV)/dev  ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev  ## Check types
+	$(BIN)/mypy
+
+unit: $(VENV)/dev  ## Run the tests
+	$(BIN)/python -m pytest
+
+format: $(VENV)/dev  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+samples: $(VENV)/dev  ## Train, compress and export the sample models again
+	$(BIN)/python sample_models/build.py
+
+schema: $(VENV)/dev  ## Write docs/schema.json from the code
+	$(BIN)/compaudit schema > docs/schema.json
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e '.[cpu]'
+	@touch $@
+
+$(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/demo

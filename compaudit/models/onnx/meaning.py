@@ -1,0 +1,58 @@
+"""What stored integers stand for, and how the numbers beside them are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compaudit.models.base import Node, ZeroPoint
+from compaudit.models.onnx.flow import Flow
+from compaudit.models.onnx.tensors import Payload
+
+__all__ = ["Lookup", "Meaning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a stored tensor of integers stands for.
+
+    Attributes:
+        dtype, shape: of the values, before any packing.
+        values: reads one code per value.
+        zero_point: the codes that stand for zero; None where 0 does.
+        note: what could not be found out, mostly empty.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    values: Callable[[], Iterator[NDArray[Any]]] | None
+    zero_point: ZeroPoint | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Finds the stored tensor behind an input of a node."""
+
+    flow: Flow
+    payloads: Mapping[str, Payload]
+
+    def payload(self, node: Node, slot: int) -> Payload | None:
+        """None where the input is absent or computed."""
+        name = node.inputs[slot] if slot < len(node.inputs) else ""
+        return self.payloads.get(self.flow.single_source(name)) if name else None
+
+    def codes(self, node: Node, slot: int) -> NDArray[np.integer[Any]] | str:
+        """The zero point's codes in its own shape, or why they are not known."""
+        if slot >= len(node.inputs) or not node.inputs[slot]:
+            return np.zeros((), np.uint8)
+        payload = self.payload(node, slot)
+        if payload is None:
+            return "its zero point is computed while the model runs"
+        if not payload.dtype.startswith(("int", "uint")):
+            return np.zeros((), np.uint8)  # the zero point of an fp8 type is always zero
+        return payload.array().reshape(payload.shape)

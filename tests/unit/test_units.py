@@ -1,0 +1,120 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compaudit import units
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.00 kB"),
+        (755_417, "755 kB"),
+        (999_960, "1.00 MB"),
+        (25_300_000_000, "25.3 GB"),
+    ],
+)
+def test_bytes_are_decimal(value: float | None, text: str) -> None:
+    assert units.format_bytes(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0.00431, "4.31 ms"),
+        (0.0000005, "500 ns"),
+        (2.5e-6, "2.50 µs"),
+        (1.0, "1.00 s"),
+        (0.99996, "1.00 s"),
+        (123.4, "123 s"),
+    ],
+)
+def test_seconds_are_scaled(value: float | None, text: str) -> None:
+    assert units.format_seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (3.7912, "3.79×"), (12.34, "12.3×"), (345.6, "346×"), (12345.6, "12,346×")],
+)
+def test_rates(value: float | None, text: str) -> None:
+    assert units.format_rate(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-0.0022, "−0.22 pp"), (0.0, "0.00 pp"), (-0.00001, "0.00 pp"), (0.01, "+1.00 pp")],
+)
+def test_points_have_a_sign_unless_they_are_zero(value: float, text: str) -> None:
+    assert units.format_points(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.0957, "0.0957"),
+        (6.17e-05, "6.17e-05"),
+        (123.456, "123"),
+        (1e6, "1.00e+06"),
+        (0.000123, "0.000123"),
+        (9.996, "10.0"),
+    ],
+)
+def test_plain_numbers_have_three_digits(value: float, text: str) -> None:
+    assert units.format_number(value) == text
+
+
+def test_intervals_name_their_unit_once() -> None:
+    assert units.format_interval("−0.66 pp", "+0.38 pp") == "[−0.66, +0.38] pp"
+    assert units.format_interval("1.92×", "2.08×") == "[1.92, 2.08]"
+    assert units.format_interval("900 ns", "1.10 µs") == "[900 ns, 1.10 µs]"
+    assert units.format_interval(None, "1") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("25 MB", 25e6),
+        ("25MiB", 25 * 2**20),
+        ("1.5kB", 1500),
+        ("12 ms", 0.012),
+        ("2 %", 0.02),
+        ("-0.5 pp", -0.005),
+        ("95%", 0.95),
+        ("3.5x", 3.5),
+        ("1e-3", 0.001),
+        (".5", 0.5),
+    ],
+)
+def test_quantities_are_read_with_their_unit(text: str, value: float) -> None:
+    assert units.parse_quantity(text) == pytest.approx(value, rel=1e-15)
+
+
+@pytest.mark.parametrize("text", ["", "MB", "1 XB", "1 2", "nan", "inf", "1e999", "1,5", "0x10"])
+def test_what_is_no_quantity_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"unit|number"):
+        units.parse_quantity(text)
+
+
+def test_shares_are_exact() -> None:
+    assert units.parse_share("95%") == 0.95
+    assert units.parse_share("3 %") == 0.03
+
+
+@pytest.mark.parametrize("text", ["0s", "-1s", "1 kB", "soon"])
+def test_durations_are_positive_times(text: str) -> None:
+    with pytest.raises(ValueError, match=r"unit|number|positive"):
+        units.parse_duration(text)
+    assert units.parse_duration("2min") == 120
+    assert units.parse_duration("1.5") == 1.5
+
+
+@given(st.floats(-1e15, 1e15))
+def test_no_number_is_written_wrongly_by_more_than_its_last_digit(value: float) -> None:
+    text = units.format_number(value)
+    assert float(text) == pytest.approx(value, rel=0.006)
