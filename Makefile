@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit format samples schema clean
+.PHONY: help demo test lint types unit format samples schema readme clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ samples: $(VENV)/dev  ## Train, compress and export the sample models again
 
 schema: $(VENV)/dev  ## Write docs/schema.json from the code
 	$(BIN)/compaudit schema > docs/schema.json
+
+readme: $(VENV)/dev  ## Write the README's demo and help anew, from the real commands
+	$(BIN)/python docs/refresh_readme.py
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

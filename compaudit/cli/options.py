@@ -6,12 +6,6 @@ from typing import Annotated
 
 import typer
 
-_INPUTS = "Data and inputs"
-_RUNNING = "Running the models"
-_MEASURING = "What and how long"
-_JUDGING = "Judging"
-_REPORTING = "Reporting"
-_SAFETY = "Safety and limits"
 
 Original = Annotated[str, typer.Argument(metavar="ORIGINAL", help="The model as it was.")]
 Compressed = Annotated[
@@ -24,27 +18,20 @@ Data = Annotated[
     typer.Option(
         metavar="PATH",
         help="Samples (.npz: one array per input, and 'labels'). Without: synthetic inputs.",
-        rich_help_panel=_INPUTS,
     ),
 ]
 Task = Annotated[
     str,
-    typer.Option(
-        metavar="TASK",
-        help="auto, classification, regression, embedding or causal-lm.",
-        rich_help_panel=_INPUTS,
-    ),
+    typer.Option(metavar="TASK", help="auto, classification, regression, embedding or causal-lm."),
 ]
 ModelOutput = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="The output that matters.", rich_help_panel=_INPUTS),
+    typer.Option(metavar="NAME", help="The output that matters."),
 ]
 InputShape = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=1x3x224x224",
-        help="Shape of an input that leaves it open. Repeatable.",
-        rich_help_panel=_INPUTS,
+        metavar="NAME=1x3x224x224", help="Shape of an input that leaves it open. Repeatable."
     ),
 ]
 MapInput = Annotated[
@@ -52,7 +39,6 @@ MapInput = Annotated[
     typer.Option(
         metavar="A=B",
         help="What is called A in the data or the original feeds input B. Repeatable.",
-        rich_help_panel=_INPUTS,
     ),
 ]
 MapOutput = Annotated[
@@ -60,92 +46,68 @@ MapOutput = Annotated[
     typer.Option(
         metavar="A=B",
         help="The original's output A is compared with the compressed model's B. Repeatable.",
-        rich_help_panel=_INPUTS,
     ),
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Use only N samples.", rich_help_panel=_INPUTS),
+    typer.Option(metavar="N", help="Use only N samples."),
 ]
 Seed = Annotated[
     int,
-    typer.Option(
-        metavar="N", help="Seed of synthetic inputs and of the order.", rich_help_panel=_INPUTS
-    ),
+    typer.Option(metavar="N", help="Seed of synthetic inputs and of the order."),
 ]
 
 Device = Annotated[
     str,
-    typer.Option(
-        metavar="DEVICE",
-        help="cpu, cuda[:N], mps, or an execution provider.",
-        rich_help_panel=_RUNNING,
-    ),
+    typer.Option(metavar="DEVICE", help="cpu, cuda[:N], mps, or an execution provider."),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
-        metavar="N",
-        help="Threads of each model. Default: 1 below 4 cores, else cores − 1.",
-        rich_help_panel=_RUNNING,
+        metavar="N", help="Threads of each model. Default: 1 below 4 cores, else cores − 1."
     ),
 ]
 BatchSize = Annotated[
     int | None,
     typer.Option(
-        metavar="N",
-        help="Samples at once. Default: 1 when timing, 64 when comparing outputs.",
-        rich_help_panel=_RUNNING,
+        metavar="N", help="Samples at once. Default: 1 when timing, 64 when comparing outputs."
     ),
 ]
 ProviderOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="K=V", help="Option of the execution provider.", rich_help_panel=_RUNNING),
+    typer.Option(metavar="K=V", help="Option of the execution provider."),
 ]
 SessionOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="K=V", help="ONNX Runtime session option.", rich_help_panel=_RUNNING),
+    typer.Option(metavar="K=V", help="ONNX Runtime session option."),
 ]
 CustomOpLibrary = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="FILE",
-        help="Library of custom operators; needs --trust-model-code.",
-        rich_help_panel=_RUNNING,
-    ),
+    typer.Option(metavar="FILE", help="Library of custom operators; needs --trust-model-code."),
 ]
 
 Only = Annotated[
     list[str] | None,
     typer.Option(
         metavar="LIST",
-        help="Measure only these: size,macs,layers,latency,memory,divergence,accuracy.",
-        rich_help_panel=_MEASURING,
+        help="Measure only these, comma-separated: size, macs, layers, latency, memory, divergence, accuracy.",
     ),
 ]
 Skip = Annotated[
     list[str] | None,
-    typer.Option(metavar="LIST", help="Measure all but these.", rich_help_panel=_MEASURING),
+    typer.Option(metavar="LIST", help="Measure all but these."),
 ]
 TimeBudget = Annotated[
     str | None,
-    typer.Option(
-        metavar="TIME",
-        help="Time for timing. Default: 30s, up to 120s for slow models.",
-        rich_help_panel=_MEASURING,
-    ),
+    typer.Option(metavar="TIME", help="Time for timing. Default: 30s, up to 120s for slow models."),
 ]
 Resolution = Annotated[
     str,
-    typer.Option(
-        metavar="SHARE",
-        help="Half-width of δ's interval to aim at.",
-        rich_help_panel=_MEASURING,
-    ),
+    typer.Option(metavar="SHARE", help="Half-width of δ's interval to aim at."),
 ]
 Confidence = Annotated[
     str,
-    typer.Option(metavar="SHARE", help="Confidence of intervals.", rich_help_panel=_MEASURING),
+    typer.Option(metavar="SHARE", help="Confidence of intervals."),
 ]
 
 Require = Annotated[
@@ -153,27 +115,20 @@ Require = Annotated[
     typer.Option(
         metavar="REQUIREMENT",
         help='Such as "delta >= 1.2"; any value of the JSON report. Repeatable.',
-        rich_help_panel=_JUDGING,
     ),
 ]
 Inconclusive = Annotated[
     str,
     typer.Option(
-        metavar="fail|warn|pass",
-        help="What an undecided requirement means for the exit code.",
-        rich_help_panel=_JUDGING,
+        metavar="fail|warn|pass", help="What an undecided requirement means for the exit code."
     ),
 ]
 
 Format = Annotated[
     str,
-    typer.Option(
-        "--format", metavar="table|json", help="Report on stdout.", rich_help_panel=_REPORTING
-    ),
+    typer.Option("--format", metavar="table|json", help="Report on stdout."),
 ]
-Json = Annotated[
-    bool, typer.Option("--json", help="The same as --format json.", rich_help_panel=_REPORTING)
-]
+Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 Output = Annotated[
     list[str] | None,
     typer.Option(
@@ -181,20 +136,19 @@ Output = Annotated[
         "-o",
         metavar="FILE",
         help="Also write a report; the suffix says its format. Repeatable.",
-        rich_help_panel=_REPORTING,
     ),
 ]
 Raw = Annotated[
     bool,
-    typer.Option("--raw", help="Keep every timed call in the JSON.", rich_help_panel=_REPORTING),
+    typer.Option("--raw", help="Keep every timed call in the JSON."),
 ]
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="Nothing on stderr but errors.", rich_help_panel=_REPORTING),
+    typer.Option("--quiet", "-q", help="Nothing on stderr but errors."),
 ]
 NoProgress = Annotated[
     bool,
-    typer.Option("--no-progress", help="No progress line on stderr.", rich_help_panel=_REPORTING),
+    typer.Option("--no-progress", help="No progress line on stderr."),
 ]
 
 TrustModelCode = Annotated[
@@ -202,20 +156,15 @@ TrustModelCode = Annotated[
     typer.Option(
         "--trust-model-code",
         help="Let model files run code of their own (.pt2, TorchScript, pickled modules).",
-        rich_help_panel=_SAFETY,
     ),
 ]
 Timeout = Annotated[
     str,
-    typer.Option(
-        metavar="TIME", help="The longest that one stage may take.", rich_help_panel=_SAFETY
-    ),
+    typer.Option(metavar="TIME", help="The longest that one stage may take."),
 ]
 MemoryLimit = Annotated[
     str | None,
     typer.Option(
-        metavar="SIZE",
-        help="The most memory of a worker. Default: 75 % of the machine's.",
-        rich_help_panel=_SAFETY,
+        metavar="SIZE", help="The most memory of a worker. Default: 75 % of the machine's."
     ),
 ]

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compaudit.data.base import DataRequest, Feed
+from compaudit.data.base import DataRequest, Feed, convert
 from compaudit.data.open import open_data
 from compaudit.engines.base import Meter, Outputs, Pass
-from compaudit.errors import MeasurementError
+from compaudit.errors import MeasurementError, RequestError
 from compaudit.workers.worker import Worker
 from compaudit.workers.workspace import Workspace
 
@@ -55,8 +55,8 @@ def open_samples(workspace: Workspace, request: DataRequest) -> int:
 
 def infer(workspace: Workspace, feeds: tuple[Feed, ...], start: int, stop: int) -> Outputs:
     """The outputs for these samples, in as many runs as the model's own batch size demands."""
-    fixed = {feed.batch for feed in feeds if feed.batch is not None}
-    step = min(fixed) if fixed else stop - start
+    fixed = next((feed.batch for feed in feeds if feed.batch is not None), None)
+    step = fixed or stop - start
     parts = []
     for first in range(start, stop, step):
         last = min(first + step, stop)
@@ -64,7 +64,7 @@ def infer(workspace: Workspace, feeds: tuple[Feed, ...], start: int, stop: int) 
         # A partial batch was filled up to the size the model insists on.
         parts.append(
             {
-                name: output[: last - first] if output.ndim and len(output) == step else output
+                name: _samples_of(name, output, fixed or last - first)[: last - first]
                 for name, output in outputs.items()
             }
         )
@@ -73,13 +73,33 @@ def infer(workspace: Workspace, feeds: tuple[Feed, ...], start: int, stop: int) 
     return {name: _joined(name, [part[name] for part in parts]) for name in parts[0]}
 
 
+def _samples_of(name: str, output: NDArray[Any], samples: int) -> NDArray[Any]:
+    """An output as numbers that NumPy itself knows, one row for each sample that was fed."""
+    if output.dtype.isbuiltin == 2 and output.dtype.kind != "T":  # bfloat16, float8, int4
+        output = output.astype(np.float32)
+    if output.dtype.kind not in "biufc":
+        raise RequestError(
+            f"its output {name!r} holds text, which cannot be compared",
+            hint="leave it out when exporting the model",
+            code="unsupported-output",
+        )
+    if output.ndim == 0 or len(output) != samples:
+        raise RequestError(
+            f"its output {name!r} has shape {output.shape} for {samples} samples",
+            hint="compaudit compares outputs whose first dimension counts samples: export the "
+            "model with that dimension first, or without this output",
+            code="output-without-samples",
+        )
+    return output
+
+
 def _joined(name: str, parts: list[NDArray[Any]]) -> NDArray[Any]:
     try:
         return np.concatenate(parts)
     except ValueError as error:
         raise MeasurementError(
             f"its output {name!r} has another shape from sample to sample",
-            hint="compaudit compares outputs whose first dimension counts samples",
+            hint="compaudit compares outputs that have one shape for all samples",
             code="output-shape-varies",
         ) from error
 
@@ -87,11 +107,15 @@ def _joined(name: str, parts: list[NDArray[Any]]) -> NDArray[Any]:
 def feed_batch(
     dataset: Any, feeds: tuple[Feed, ...], start: int, stop: int
 ) -> dict[str, NDArray[Any]]:
-    """A model's inputs for these samples, cast, and repeated up to a fixed batch size."""
+    """A model's inputs for these samples, cast, and repeated up to a fixed batch size.
+
+    Raises:
+        RequestError: a number does not fit into the type that an input takes.
+    """
     batch = dataset.batch(start, stop)
     inputs = {}
     for feed in feeds:
-        values = batch[feed.array].astype(feed.dtype, copy=False)
+        values = convert(batch[feed.array], feed)
         if feed.batch is not None and len(values) < feed.batch:
             rows = np.arange(feed.batch) % len(values)
             values = values[rows]

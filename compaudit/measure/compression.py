@@ -18,6 +18,9 @@ BASES = (
     "macs",
 )
 
+_COUNTED = ("parameters", "nonzero_parameters", "weight_bytes")
+"""Bases whose absence has no reason of its own elsewhere."""
+
 
 def compare_sizes(
     original: ModelResult, compressed: ModelResult
@@ -30,21 +33,24 @@ def compare_sizes(
             basis: None if a is None or b is None else rate(a, b) for basis, (a, b) in pairs.items()
         }
 
-    alpha = each(rates.compression_rate)
+    alpha, beta = each(rates.compression_rate), each(rates.space_saving_rate)
+    saving = each(rates.space_saving)
     limit = None
     if original.weight_bytes is not None and compressed.entropy_bytes is not None:
         limit = rates.compression_rate(original.weight_bytes, compressed.entropy_bytes)
     skipped = [
-        Skipped(metric=f"alpha.{basis}", reason=f"undefined: {a:,.0f} against {b:,.0f}")
+        Skipped(metric=f"{name}.{basis}", reason=f"undefined: {a:,} against {b:,}")
+        for name, rate in (("alpha", alpha), ("beta", beta), ("space_saving", saving))
         for basis, (a, b) in pairs.items()
-        if a is not None and b is not None and alpha[basis] is None
+        if a is not None and b is not None and rate[basis] is None
     ]
-    return (
-        RatesWithLimit(**alpha, coding_limit=limit),
-        Rates(**each(rates.space_saving_rate)),
-        Rates(**each(rates.space_saving)),
-        skipped,
-    )
+    skipped += [
+        Skipped(metric=f"{name}.{basis}", reason="it was not counted for both models")
+        for name in ("alpha", "beta", "space_saving")
+        for basis in _COUNTED
+        if None in pairs[basis]
+    ]
+    return RatesWithLimit(**alpha, coding_limit=limit), Rates(**beta), Rates(**saving), skipped
 
 
 def _count(model: ModelResult, basis: str) -> int | None:

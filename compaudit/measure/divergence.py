@@ -6,112 +6,45 @@ one. Everything is read from the same pass over the data.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compaudit.engines.base import Outputs
-from compaudit.measure.outputs import (
-    OutputPair,
-    class_scores,
-    kind_of_scores,
-    looks_like_classes,
-    match_outputs,
-)
+from compaudit.measure.numerical import NumericalError
+from compaudit.measure.outputs import OutputPair, check_shapes, match_outputs
+from compaudit.measure.scores import ScoredBatch, ScoreReader, looks_like_classes
 from compaudit.results import (
     Distribution,
     Divergence,
     EntropyPair,
     Estimate,
-    OutputError,
     Skipped,
 )
 from compaudit.theory import information
 from compaudit.theory.statistics import Interval, Moments, wilson_interval
 
-__all__ = ["ClassDivergence", "DivergenceMeter", "NumericalError", "as_estimate"]
-
-
-class NumericalError:
-    """Sums over the elements of one output, enough for its errors, SQNR and cosine."""
-
-    def __init__(self) -> None:
-        self.elements = 0
-        self.nonfinite = [0, 0]
-        self._max_abs = 0.0
-        self._sum_abs = 0.0
-        self._error_power = 0.0
-        self._powers = [0.0, 0.0]
-        self._product = 0.0
-
-    def update(self, original: NDArray[Any], compressed: NDArray[Any]) -> None:
-        """Take in one batch; elements that are not finite in either model are counted, not summed."""
-        a = original.astype(np.float64).ravel()
-        b = compressed.astype(np.float64).ravel()
-        finite_a, finite_b = np.isfinite(a), np.isfinite(b)
-        self.nonfinite[0] += int(np.count_nonzero(~finite_a))
-        self.nonfinite[1] += int(np.count_nonzero(~finite_b))
-        both = finite_a & finite_b
-        a, b = a[both], b[both]
-        if not a.size:
-            return
-        error = np.abs(a - b)
-        self.elements += a.size
-        self._max_abs = max(self._max_abs, float(error.max()))
-        self._sum_abs += float(error.sum())
-        self._error_power += float(error @ error)
-        self._powers[0] += float(a @ a)
-        self._powers[1] += float(b @ b)
-        self._product += float(a @ b)
-
-    def result(self) -> OutputError:
-        """The errors; SQNR is None for identical outputs (it would be infinite) and silent ones."""
-        if not self.elements:
-            return OutputError(
-                max_abs_error=None,
-                mean_abs_error=None,
-                sqnr_db=None,
-                cosine=None,
-                nonfinite_original=self.nonfinite[0],
-                nonfinite_compressed=self.nonfinite[1],
-            )
-        sqnr = None
-        if self._error_power > 0 and self._powers[0] > 0:
-            sqnr = 10 * math.log10(self._powers[0] / self._error_power)
-        norm = math.sqrt(self._powers[0]) * math.sqrt(self._powers[1])
-        return OutputError(
-            max_abs_error=self._max_abs,
-            mean_abs_error=self._sum_abs / self.elements,
-            sqnr_db=sqnr,
-            cosine=max(-1.0, min(1.0, self._product / norm)) if norm > 0 else None,
-            nonfinite_original=self.nonfinite[0],
-            nonfinite_compressed=self.nonfinite[1],
-        )
+__all__ = ["ClassDivergence", "DivergenceMeter", "as_estimate"]
 
 
 class ClassDivergence:
     """Divergences between two class distributions, sample by sample."""
 
     def __init__(self) -> None:
-        self.kinds: tuple[Literal["logits", "probabilities"], ...] | None = None
         self.samples = 0
         self.unusable = 0
         self.floored = 0
+        self.classes = 0
         self._values: dict[str, list[NDArray[np.float64]]] = {}
         self._agree = [0, 0]
-        self.classes = 0
 
-    def update(self, original: NDArray[Any], compressed: NDArray[Any]) -> None:
-        """Take in one batch of class scores, (samples, classes) each."""
-        if self.kinds is None:
-            self.kinds = (kind_of_scores(original), kind_of_scores(compressed))
-        q = class_scores(original, self.kinds[0])
-        p = class_scores(compressed, self.kinds[1])
-        self.classes = original.shape[1]
-        self.samples += len(original)
+    def update(self, batch: ScoredBatch) -> None:
+        """Take in one batch."""
+        q, p = batch.original, batch.compressed
+        self.classes = q.top5.shape[1]
+        self.samples += len(q.usable)
         self.floored += q.floored + p.floored
         both = q.usable & p.usable
         self.unusable += int(np.count_nonzero(~both))
@@ -125,9 +58,10 @@ class ClassDivergence:
             "entropy_compressed": information.entropy_from_log(log_p),
         }.items():
             self._values.setdefault(name, []).append(values)
-        self._agree[0] += int(np.count_nonzero((q.predicted == p.predicted) & both))
-        if self.classes > 5:
-            self._agree[1] += _same_top5(log_q, log_p)
+        same = (q.predicted == p.predicted) & (q.predicted >= 0)
+        self._agree[0] += int(np.count_nonzero(same))
+        same = (q.top5 == p.top5).all(axis=-1) & (q.predicted >= 0)
+        self._agree[1] += int(np.count_nonzero(same))
 
     def distribution(self, name: str, confidence: float) -> Distribution:
         """Mean with its interval, quantiles and maximum of one divergence."""
@@ -147,10 +81,30 @@ class ClassDivergence:
         """The mean over samples with its t interval."""
         return as_estimate(Moments.of(np.concatenate(self._values[name])).interval(confidence))
 
+    def entropy(self) -> EntropyPair:
+        """The mean entropies of both models' distributions."""
+        original, compressed = (
+            Moments.of(np.concatenate(self._values[f"entropy_{which}"])).mean
+            for which in ("original", "compressed")
+        )
+        return EntropyPair(original=original, compressed=compressed)
+
     def agreement(self, rank: Literal[1, 5], confidence: float) -> Estimate:
-        """Share of samples on which both models put the same class (the same five) on top."""
+        """Share of samples on which both models put the same class (the same five) on top.
+
+        Where an output is not a number there is no agreement.
+        """
         agreeing = self._agree[0 if rank == 1 else 1]
         return as_estimate(wilson_interval(agreeing, self.samples, confidence))
+
+
+class _Candidate:
+    """An output that may hold class scores; what they are is known after some samples."""
+
+    def __init__(self, output: str) -> None:
+        self.output = output
+        self.reader = ScoreReader()
+        self.divergence = ClassDivergence()
 
 
 class DivergenceMeter:
@@ -162,6 +116,11 @@ class DivergenceMeter:
         classes: whether the output is known to hold class scores: a declared task, or labels. When
             it is not, only an output that sums to one is read as a distribution.
         output: ``--model-output``, the original's name of the output that matters.
+
+    Attributes:
+        output: the one that was given; else, where class scores are known to be there, the only
+            one that can hold them.
+        holds_classes: whether `output` is known to hold class scores.
     """
 
     def __init__(
@@ -173,21 +132,42 @@ class DivergenceMeter:
         self.output = output
         self.pairs: tuple[OutputPair, ...] = ()
         self.numerical: dict[str, NumericalError] = {}
-        self.classes: ClassDivergence | None = None
         self.samples = 0
+        self._candidates: list[_Candidate] = []
+        self._listeners: list[Callable[[ScoredBatch], None]] = []
+
+    @property
+    def holds_classes(self) -> bool:
+        """Whether `output` is known to hold class scores."""
+        return self._classes_known and len(self._candidates) == 1
+
+    def listen(self, take: Callable[[ScoredBatch], None]) -> None:
+        """Also hand the scores of `output` to this, every sample once, until `finish`."""
+        self._listeners.append(take)
 
     def update(self, labels: NDArray[Any] | None, original: Outputs, compressed: Outputs) -> None:
         """Take in one batch. Raises RequestError where the outputs do not fit."""
         if not self.pairs:
-            self.pairs = match_outputs(original, compressed, self._mapping, named=self._named)
+            self.pairs = match_outputs(
+                original, compressed, self._mapping, named=self._named, wanted=self.output
+            )
             self.numerical = {pair.original: NumericalError() for pair in self.pairs}
-            self._choose_output(original)
+            self._find_candidates(original)
+        check_shapes(self.pairs, original, compressed)
         for pair in self.pairs:
-            a, b = original[pair.original], compressed[pair.compressed]
-            self.numerical[pair.original].update(a, b)
-            if self.classes is not None and pair.original == self.output:
-                self.classes.update(a, b)
+            self.numerical[pair.original].update(
+                original[pair.original], compressed[pair.compressed]
+            )
+        for candidate in list(self._candidates):
+            a = original[candidate.output]
+            b = compressed[self.counterpart(candidate.output)]
+            self._take(candidate, candidate.reader.read(labels, a, b))
         self.samples += len(next(iter(original.values())))
+
+    def finish(self) -> None:
+        """There are no more samples: let go what was held back to see what the numbers are."""
+        for candidate in list(self._candidates):
+            self._take(candidate, candidate.reader.finish())
 
     def counterpart(self, output: str) -> str:
         """The compressed model's name of one of the original's outputs."""
@@ -197,107 +177,97 @@ class DivergenceMeter:
         self, source: Literal["data", "synthetic"], confidence: float
     ) -> tuple[Divergence, list[Skipped]]:
         """The figures, and why those that are None are."""
+        self.finish()
+        errors = {name: error.result() for name, error in self.numerical.items()}
         skipped = [
-            Skipped(
-                metric=f"divergence.outputs[{_quoted(name)}].sqnr_db",
-                reason="the outputs are identical, so the ratio to their error is infinite",
-            )
-            for name, error in self.numerical.items()
-            if error.elements and error.result().max_abs_error == 0
+            Skipped(metric=f"divergence.outputs[{_quoted(name)}].{figure}", reason=reason)
+            for name, (_, reasons) in errors.items()
+            for figure, reason in reasons.items()
         ]
-        empty = Divergence(
-            samples=self.samples,
-            source=source,
-            output=self.output,
-            kl=None,
-            kl_reverse=None,
-            js=None,
-            cross_entropy=None,
-            entropy=None,
-            top1_agreement=None,
-            top5_agreement=None,
-            floored=0,
-            outputs={name: error.result() for name, error in self.numerical.items()},
-        )
-        reason = self._why_no_distribution()
-        if reason is not None or self.classes is None:
-            skipped += [
-                Skipped(metric=f"divergence.{name}", reason=reason or "not a distribution")
-                for name in ("kl", "kl_reverse", "js", "cross_entropy", "entropy")
-            ]
-            return empty, skipped
-        classes = self.classes
-        if classes.classes <= 5:
-            skipped.append(
-                Skipped(
-                    metric="divergence.top5_agreement",
-                    reason=f"there are only {classes.classes} classes",
-                )
-            )
+        chosen = self._candidates[0] if len(self._candidates) == 1 else None
+        classes = chosen.divergence if chosen else None
+        why = self._why_missing(classes)
+        skipped += [
+            Skipped(metric=f"divergence.{name}", reason=reason) for name, reason in why.items()
+        ]
+        averaged = classes if "kl" not in why else None
+        ranked = classes if "top5_agreement" not in why else None
         return (
             Divergence(
                 samples=self.samples,
                 source=source,
-                output=self.output,
-                kl=classes.distribution("kl", confidence),
-                kl_reverse=classes.distribution("kl_reverse", confidence),
-                js=classes.distribution("js", confidence),
-                cross_entropy=classes.mean("cross_entropy", confidence),
-                entropy=EntropyPair(
-                    original=classes.mean("entropy_original", confidence).value,
-                    compressed=classes.mean("entropy_compressed", confidence).value,
-                ),
-                top1_agreement=classes.agreement(1, confidence),
-                top5_agreement=classes.agreement(5, confidence) if classes.classes > 5 else None,
-                floored=classes.floored,
-                outputs=empty.outputs,
+                output=chosen.output if chosen else self.output,
+                kl=averaged.distribution("kl", confidence) if averaged else None,
+                kl_reverse=averaged.distribution("kl_reverse", confidence) if averaged else None,
+                js=averaged.distribution("js", confidence) if averaged else None,
+                cross_entropy=averaged.mean("cross_entropy", confidence) if averaged else None,
+                entropy=averaged.entropy() if averaged else None,
+                top1_agreement=classes.agreement(1, confidence) if classes else None,
+                top5_agreement=ranked.agreement(5, confidence) if ranked else None,
+                floored=classes.floored if classes else 0,
+                outputs={name: error for name, (error, _) in errors.items()},
             ),
             skipped,
         )
 
-    def _choose_output(self, original: Outputs) -> None:
-        """The output that is a distribution: as told, or the only one that can be."""
-        candidates = [
-            name
-            for name in ([self.output] if self.output else original)
-            if name in original
-            and looks_like_classes(original[name])
-            and (self._classes_known or kind_of_scores(original[name]) == "probabilities")
-        ]
-        if len(candidates) == 1:
-            self.output = candidates[0]
-            self.classes = ClassDivergence()
+    def _find_candidates(self, original: Outputs) -> None:
+        """The outputs that can hold class scores; the one, where they are known to be there."""
+        names = [self.output] if self.output is not None else list(original)
+        possible = [name for name in names if looks_like_classes(original[name])]
+        if self._classes_known:
+            if len(possible) != 1:
+                return
+            self.output = possible[0]
+        self._candidates = [_Candidate(name) for name in possible]
 
-    def _why_no_distribution(self) -> str | None:
-        if self.classes is None:
-            return (
-                "what the output means is not known; say --task classification if its numbers are "
-                "class scores"
-                if len(self.numerical) == 1
-                else "several outputs, and none is known to be a distribution; say which with "
-                "--model-output and --task"
+    def _take(self, candidate: _Candidate, batches: list[ScoredBatch]) -> None:
+        kinds = candidate.reader.kinds
+        if kinds is not None and kinds[0] == "logits" and not self._classes_known:
+            self._candidates.remove(candidate)  # any numbers can be read as logits
+            return
+        for batch in batches:
+            candidate.divergence.update(batch)
+            for take in self._listeners:
+                take(batch)
+
+    def _why_missing(self, classes: ClassDivergence | None) -> dict[str, str]:
+        """A reason for every figure of the class distribution that is None."""
+        averages = ("kl", "kl_reverse", "js", "cross_entropy", "entropy")
+        if classes is None:
+            return dict.fromkeys(
+                (*averages, "top1_agreement", "top5_agreement"), self._why_no_distribution()
             )
-        if self.classes.unusable:
-            return (
-                f"{self.classes.unusable} of {self.classes.samples} samples have NaN or infinite "
-                "outputs, which no average may hide"
+        why = {}
+        if classes.unusable:
+            reason = (
+                f"{classes.unusable} of {classes.samples} samples have outputs that are NaN, "
+                "infinite or no distribution, which no average may hide"
             )
-        return None
+            why.update(dict.fromkeys(averages, reason))
+        if classes.classes <= 5:
+            why["top5_agreement"] = f"there are only {classes.classes} classes"
+        return why
+
+    def _why_no_distribution(self) -> str:
+        if self._classes_known:
+            return (
+                "no output holds one row of at least two class scores for each sample"
+                if self.output is not None or len(self.numerical) == 1
+                else "several outputs or none can hold the class scores; say which does with "
+                "--model-output"
+            )
+        return (
+            "what the output means is not known; say --task classification if its numbers are "
+            "class scores"
+            if len(self.numerical) == 1 or self.output is not None
+            else "several outputs, and not exactly one is known to be a distribution; say which "
+            "with --model-output and --task"
+        )
 
 
 def as_estimate(interval: Interval) -> Estimate:
     """An interval as the report has it."""
     return Estimate(value=interval.value, low=interval.low, high=interval.high)
-
-
-def _same_top5(log_q: NDArray[np.float64], log_p: NDArray[np.float64]) -> int:
-    """Samples whose five most likely classes are the same set."""
-    if not len(log_q):
-        return 0
-    top_q, top_p = (
-        np.sort(np.argsort(-log, axis=-1, kind="stable")[:, :5], axis=-1) for log in (log_q, log_p)
-    )
-    return int(np.count_nonzero((top_q == top_p).all(axis=-1)))
 
 
 def _quoted(name: str) -> str:

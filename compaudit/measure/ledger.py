@@ -6,6 +6,7 @@ The counting rules are DESIGN §1. Every stored byte of a file is either a tenso
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -102,15 +103,23 @@ def read_in_worker(workspace: Workspace, source: Source, trust_model_code: bool)
 
 
 def content_hash(files: Sequence[Path]) -> str | None:
-    """SHA-256 of one file; of several, that of their sorted (name, hash) list; None of none."""
+    """SHA-256 of one file; of several, that of their sorted (name, hash) list; None of none.
+
+    Names are relative to the folder that holds all the files, so that equal ones in different
+    folders both count, and the same model has the same hash wherever it lies.
+    """
+    if not files:
+        return None
+    folder = Path(os.path.commonpath([path.absolute().parent for path in files]))
     hashes = {}
     for path in files:
         with path.open("rb") as stream:
-            hashes[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    if len(hashes) < 2:
-        return next(iter(hashes.values()), None)
+            name = path.absolute().relative_to(folder).as_posix()
+            hashes[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    if len(hashes) == 1:
+        return next(iter(hashes.values()))
     listing = "".join(f"{name} {digest}\n" for name, digest in sorted(hashes.items()))
-    return hashlib.sha256(listing.encode()).hexdigest()
+    return hashlib.sha256(os.fsencode(listing)).hexdigest()
 
 
 def _row(tensor: Tensor, nonzeros: int | None) -> TensorResult:

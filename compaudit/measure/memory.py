@@ -1,8 +1,9 @@
 """What does loading the model cost, in time and memory, and how long does its first inference take?
 
 Peak memory is what the worker needed above its framework: the peak resident set (VmHWM, which is
-reset after the framework's import) less the resident set before the model was loaded. `ru_maxrss`
-would not do: it survives exec, and a small child of a large parent reports the parent.
+reset after the framework's import) less the resident set before the model was loaded, and less the
+samples it is fed: a data set held in memory is no cost of the model. `ru_maxrss` would not do: it
+survives exec, and a small child of a large parent reports the parent.
 """
 
 from __future__ import annotations
@@ -66,9 +67,8 @@ def run_first(
 
 def memory_baseline(workspace: Workspace) -> int:
     """Resident bytes of this process now; forgets the peak of what came before."""
-    with contextlib.suppress(OSError):
-        _RESET_PEAK.write_text("5")
-    return int(psutil.Process().memory_info().rss)
+    _forget_peak()
+    return _resident_bytes()
 
 
 def first_inference(
@@ -78,16 +78,33 @@ def first_inference(
     batch_size: int,
     baseline: int,
 ) -> FirstRun:
-    """Run once, timed, and twice more: some runtimes allocate on their second run."""
+    """Run once, timed, and twice more: some runtimes allocate on their second run.
+
+    The peak is that of loading or that of running, without the samples themselves.
+    """
+    peak_loading, before = _peak_resident_bytes(), _resident_bytes()
     dataset = open_data(data)
     inputs = feed_batch(dataset, feeds, 0, min(batch_size, dataset.samples))
+    data_bytes = max(0, _resident_bytes() - before)
+    _forget_peak()
     began = time.perf_counter()
     workspace.runner.run(inputs)
     seconds = time.perf_counter() - began
     for _ in range(2):
         workspace.runner.run(inputs)
-    peak = _peak_resident_bytes()
-    return FirstRun(seconds, None if peak is None else max(0, peak - baseline))
+    peak_running = _peak_resident_bytes()
+    if peak_loading is None or peak_running is None:
+        return FirstRun(seconds, None)
+    return FirstRun(seconds, max(0, peak_loading - baseline, peak_running - data_bytes - baseline))
+
+
+def _resident_bytes() -> int:
+    return int(psutil.Process().memory_info().rss)
+
+
+def _forget_peak() -> None:
+    with contextlib.suppress(OSError):
+        _RESET_PEAK.write_text("5")
 
 
 def _peak_resident_bytes() -> int | None:

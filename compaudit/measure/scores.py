@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from compaudit.theory.information import log_from_probabilities, log_probabilities
 
-__all__ = ["Kind", "ScoredBatch", "Scores", "class_scores", "looks_like_classes", "read_kinds"]
+__all__ = ["Kind", "ScoreReader", "ScoredBatch", "Scores", "class_scores", "looks_like_classes"]
 
 Kind = Literal["logits", "probabilities"]
 
@@ -23,6 +23,9 @@ _SUM_TOLERANCE = 5e-3
 
 # That logits sum to one by chance in so many samples cannot be.
 _DECIDING_SAMPLES = 256
+
+# Eight bits round the shares of many classes up or down together.
+_LARGEST_SUM = 1.5
 
 _TOP = 5
 
@@ -88,7 +91,7 @@ class ScoreReader:
     def finish(self) -> list[ScoredBatch]:
         """What is still held back: there will be no more samples to decide by."""
         if self.kinds is None:
-            self.kinds = read_kinds(*self._evidence)
+            self.kinds = _kinds(*self._evidence)
         held, self._held = self._held, []
         return [
             ScoredBatch(labels, class_scores(a, self.kinds[0]), class_scores(b, self.kinds[1]))
@@ -130,10 +133,10 @@ class _Evidence:
         self._numbers = True
         self._exact &= bool(_are_distributions(rows).all())
         inside = rows.min() >= 0 and rows.max() <= 1 + _SUM_TOLERANCE
-        self.near &= bool(inside and rows.sum(axis=-1).max() <= 1.5)
+        self.near &= bool(inside and rows.sum(axis=-1).max() <= _LARGEST_SUM)
 
 
-def read_kinds(original: _Evidence, compressed: _Evidence) -> tuple[Kind, Kind]:
+def _kinds(original: _Evidence, compressed: _Evidence) -> tuple[Kind, Kind]:
     """Logits or probabilities, for both models.
 
     A softmax that was quantised to eight bits sums to one only roughly: it is believed where the
@@ -155,11 +158,13 @@ def class_scores(values: NDArray[Any], kind: Kind) -> Scores:
         kind: which of the two, decided once for the whole data set.
     """
     rows = values.astype(np.float64)
-    numbers = np.isfinite(rows).all(axis=-1)
+    numbers = np.asarray(np.isfinite(rows).all(axis=-1))
     usable = numbers.copy()
     floored = 0
     if kind == "probabilities":
-        usable[numbers] = (rows[numbers] >= 0).all(axis=-1) & (rows[numbers].sum(axis=-1) > 0)
+        sums = rows[numbers].sum(axis=-1)
+        positive = (rows[numbers] >= 0).all(axis=-1)
+        usable[numbers] = positive & (sums > 0) & (sums <= _LARGEST_SUM)
         # A softmax in low precision sums to one only nearly; what is compared is what it means.
         shares = rows[usable] / rows[usable].sum(axis=-1, keepdims=True)
         floor = float(np.finfo(values.dtype).smallest_subnormal)

@@ -1,4 +1,4 @@
-"""What do both models take, and what shall they be fed? Data matched to inputs, or inputs made up."""
+"""What do both models take, and what are they fed? Data matched to inputs, or inputs made up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
 from compaudit.config import Config
@@ -37,7 +38,10 @@ class Samples:
         if self.labels is None:
             return None
         labels = self.dataset.batch(start, stop)[self.labels]
-        return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        # No and yes are the classes 0 and 1.
+        return labels.astype(np.int64) if labels.dtype.kind == "b" else labels
 
     @property
     def inputs(self) -> tuple[ArrayInfo, ...]:

@@ -5,6 +5,11 @@ One file a task; `TASKS` is the registry. All figures are paired: the same sampl
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from compaudit.config import Task
 from compaudit.errors import RequestError
 from compaudit.measure.accuracy.classification import ClassificationMeter
@@ -30,18 +35,30 @@ def choose_task(task: Task, samples: Samples) -> Task:
     if task == "auto":
         task = "classification" if labels.dtype.kind in "iu" else "regression"
     if task == "classification" and (labels.ndim != 1 or labels.dtype.kind not in "iu"):
-        described = f"{labels.dtype} of shape {labels.shape}"
-        raise RequestError(
-            f"the labels are {described}, and classification wants one class index a sample",
-            hint="one-hot labels become indices with labels.argmax(axis=1)",
-            code="labels-do-not-fit",
-            stage="data",
+        raise _refused(
+            f"the labels are {_described(labels)}, and classification wants one class index a "
+            "sample",
+            "one-hot labels become indices with labels.argmax(axis=1)"
+            if labels.ndim == 2
+            else "save whole numbers, labels.astype(int), or say --task regression",
         )
     if task == "regression" and labels.dtype.kind not in "fiu":
-        raise RequestError(
-            f"the labels are {labels.dtype}, and regression wants numbers",
-            hint="save the labels as numbers",
-            code="labels-do-not-fit",
-            stage="data",
+        raise _refused(
+            f"the labels are {_described(labels)}, and neither class indices nor numbers to "
+            "predict",
+            "save class indices as whole numbers that start at 0",
+        )
+    if task == "regression" and not np.isfinite(labels).all():
+        raise _refused(
+            f"{np.count_nonzero(~np.isfinite(labels))} labels are NaN or infinite",
+            "leave out the samples that have no right answer",
         )
     return task
+
+
+def _described(labels: NDArray[Any]) -> str:
+    return f"{labels.dtype} of shape {labels.shape}"
+
+
+def _refused(message: str, hint: str) -> RequestError:
+    return RequestError(message, hint=hint, code="labels-do-not-fit", stage="data")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,13 @@ from compaudit.engines.base import Outputs
 from compaudit.errors import RequestError
 from compaudit.measure.accuracy.paired import PairedHits, PairedScores, point_only
 from compaudit.measure.divergence import DivergenceMeter
-from compaudit.measure.outputs import Scores, class_scores, kind_of_scores
+from compaudit.measure.scores import ScoredBatch, Scores
 from compaudit.results import Accuracy, ClassAccuracy, Flips, PairedMetric, Skipped
 from compaudit.theory.information import negative_log_likelihood
 
 __all__ = ["ClassificationMeter"]
 
 _CALIBRATION_BINS = 15
-_Kind = Literal["logits", "probabilities"]
 
 
 class ClassificationMeter:
@@ -31,7 +30,6 @@ class ClassificationMeter:
 
     def __init__(self, outputs: DivergenceMeter) -> None:
         self._outputs = outputs
-        self._kinds: tuple[_Kind, _Kind] | None = None
         self._samples = 0
         self._unusable = 0
         self._classes = 0
@@ -40,41 +38,44 @@ class ClassificationMeter:
         self._cross_entropy = PairedScores()
         self._calibration = (_Calibration(), _Calibration())
         self._by_class: dict[int, NDArray[np.int64]] = {}
+        outputs.listen(self._take)
 
     def update(self, labels: NDArray[Any] | None, original: Outputs, compressed: Outputs) -> None:
-        """Take in one batch. Raises RequestError where labels and outputs do not fit."""
-        assert labels is not None, "accuracy is measured with labels only"
-        name = self._outputs.output
-        if name is None or self._outputs.classes is None:
+        """Refuse models without class scores; scores come from the divergence meter.
+
+        Raises:
+            RequestError: no output, or no single one, holds class scores.
+        """
+        if not self._outputs.holds_classes:
             raise RequestError(
                 "the labels are classes, and no single output holds class scores for each sample",
                 hint="say which output does with --model-output, or give the --task",
                 code="no-class-output",
                 stage="evaluate",
             )
-        a, b = original[name], compressed[self._outputs.counterpart(name)]
-        self._check(labels, a)
-        if self._kinds is None:
-            self._kinds = (kind_of_scores(a), kind_of_scores(b))
-        scores = class_scores(a, self._kinds[0]), class_scores(b, self._kinds[1])
-        self._classes = a.shape[1]
+
+    def _take(self, batch: ScoredBatch) -> None:
+        labels, scores = batch.labels, (batch.original, batch.compressed)
+        assert labels is not None, "accuracy is measured with labels only"
+        self._classes = scores[0].top5.shape[1]
+        _check(labels, self._classes)
         self._samples += len(labels)
         right = tuple(score.predicted == labels for score in scores)
         self._top1.update(right[0], right[1])
         self._count_classes(labels, right[0], right[1])
-        if self._classes > 5:
-            self._top5.update(_in_top5(scores[0], labels), _in_top5(scores[1], labels))
+        samples = np.arange(len(labels))
+        self._top5.update(*(score.top5[samples, labels] for score in scores))
         both = scores[0].usable & scores[1].usable
         self._unusable += int(np.count_nonzero(~both))
-        losses = [
-            negative_log_likelihood(score.log[both[score.usable]], labels[both]) for score in scores
-        ]
-        self._cross_entropy.update(losses[0], losses[1])
+        self._cross_entropy.update(
+            *(negative_log_likelihood(s.log[both[s.usable]], labels[both]) for s in scores)
+        )
         for calibration, score, hits in zip(self._calibration, scores, right, strict=True):
             calibration.update(score, hits)
 
     def result(self, confidence: float) -> tuple[Accuracy, list[Skipped]]:
         """The figures, and why those that are None are."""
+        self._outputs.finish()
         skipped = []
         top5: PairedMetric | None = None
         if self._classes > 5:
@@ -84,7 +85,10 @@ class ClassificationMeter:
             skipped.append(Skipped(metric="accuracy.top5", reason=reason))
         cross_entropy = calibration_error = None
         if self._unusable:
-            reason = f"{self._unusable} samples have NaN or infinite outputs"
+            reason = (
+                f"{self._unusable} of {self._samples} samples have outputs that are NaN, infinite "
+                "or no distribution, which no average may hide"
+            )
             skipped += [
                 Skipped(metric=f"accuracy.{name}", reason=reason)
                 for name in ("cross_entropy", "calibration_error")
@@ -112,17 +116,6 @@ class ClassificationMeter:
             skipped,
         )
 
-    def _check(self, labels: NDArray[Any], scores: NDArray[Any]) -> None:
-        if labels.min() < 0 or labels.max() >= scores.shape[1]:
-            worst = int(labels.max() if labels.max() >= scores.shape[1] else labels.min())
-            raise RequestError(
-                f"the labels go to {worst}, and the models know {scores.shape[1]} classes, "
-                f"0 to {scores.shape[1] - 1}",
-                hint="labels are class indices that start at 0; check how they were made",
-                code="labels-out-of-range",
-                stage="evaluate",
-            )
-
     def _count_classes(
         self, labels: NDArray[Any], original: NDArray[np.bool_], compressed: NDArray[np.bool_]
     ) -> None:
@@ -149,7 +142,7 @@ class ClassificationMeter:
 
 
 class _Calibration:
-    """Expected calibration error over 15 equal-width bins of confidence (Guo et al. 2017, eq. 3)."""
+    """Expected calibration error: 15 equal bins of confidence (Guo et al. 2017, equation 3)."""
 
     def __init__(self) -> None:
         self._count = np.zeros(_CALIBRATION_BINS)
@@ -158,7 +151,7 @@ class _Calibration:
 
     def update(self, scores: Scores, hits: NDArray[np.bool_]) -> None:
         """Take in one batch; samples without usable scores are left out."""
-        confidence = np.exp(scores.log.max(axis=-1)) if scores.log.size else np.zeros(0)
+        confidence = np.exp(scores.log.max(axis=-1))
         # Bins are open below and closed above, as Guo et al. write them.
         place = np.clip(np.ceil(confidence * _CALIBRATION_BINS).astype(int) - 1, 0, None)
         place = np.minimum(place, _CALIBRATION_BINS - 1)
@@ -175,9 +168,13 @@ class _Calibration:
         return float(np.abs(self._hits - self._confidence).sum() / samples) if samples else 0.0
 
 
-def _in_top5(scores: Scores, labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether the label is among the five highest scores; never where they are not numbers."""
-    hits = np.zeros(len(labels), dtype=np.bool_)
-    top = np.argsort(-scores.log, axis=-1, kind="stable")[:, :5]
-    hits[scores.usable] = (top == labels[scores.usable, None]).any(axis=-1)
-    return hits
+def _check(labels: NDArray[Any], classes: int) -> None:
+    """Raise RequestError for a label that is no class of the models."""
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if len(wrong):
+        raise RequestError(
+            f"the label {wrong[0]} is none of the models' {classes} classes, 0 to {classes - 1}",
+            hint="labels are class indices that start at 0; check how they were made",
+            code="labels-out-of-range",
+            stage="evaluate",
+        )

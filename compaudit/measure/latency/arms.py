@@ -1,4 +1,4 @@
-"""Arms on real processes: each model in a fresh worker of its own, suspended while the other runs."""
+"""Arms on real processes: each model in a fresh worker, suspended while the other runs."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def open_arms_of(subjects: Mapping[ModelName, Subject]) -> OpenArms:
                 stack.enter_context(Worker(subjects[name].source.spec, subjects[name].limits))
                 for name in models
             ]
-            # Importing the frameworks disturbs no timing yet, so both do it at once.
             for worker, name in zip(workers, models, strict=True):
                 if subjects[name].source.factory is not None:
                     worker.call("load", admit_user_modules)
+            # Nothing is timed yet that importing the frameworks could disturb: all at once.
             imports = [
                 worker.begin("load", import_runtime, subjects[name].source)
                 for worker, name in zip(workers, models, strict=True)

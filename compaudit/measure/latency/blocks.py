@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
@@ -38,7 +40,13 @@ class BlockTimes(msgspec.Struct, frozen=True):
 
 
 class Warmup(msgspec.Struct, frozen=True):
-    """How warming up went: the time of one call at its end, and whether it had become steady."""
+    """How warming up went.
+
+    Attributes:
+        call_s: seconds of one call at its end: the median of the last three windows.
+        calls: how many it took.
+        steady: False when the last windows still differed by more than 5 % as it was cut short.
+    """
 
     call_s: float
     calls: int
@@ -70,7 +78,8 @@ def time_block(workspace: Workspace, calls: int, discard_first: bool) -> BlockTi
 def warm_until(inference: Callable[[], object], cap_s: float, clock: Clock) -> Warmup:
     """Call until the means of the last three windows agree within 5 %, or `cap_s` is over.
 
-    A window lasts at least 30 ms and one call.
+    A window lasts at least 30 ms and one call. A slow model may have a single one before the cap;
+    then nothing says that its time still changes.
     """
     began = clock()
     windows: list[float] = []
@@ -84,9 +93,10 @@ def warm_until(inference: Callable[[], object], cap_s: float, clock: Clock) -> W
             now = clock()
         calls += in_window
         windows.append((now - start) / in_window)
-        steady = _is_steady(windows)
-        if steady or now - began >= cap_s:
-            return Warmup(windows[-1], calls, steady)
+        last = windows[-_STEADY_WINDOWS:]
+        agree = max(last) <= min(last) * (1 + _STEADY_WITHIN)
+        if (agree and len(last) == _STEADY_WINDOWS) or now - began >= cap_s:
+            return Warmup(statistics.median(last), calls, agree)
 
 
 def run_block(
@@ -109,13 +119,8 @@ def run_block(
         inference()
         stamps[call] = clock()
     cpu = cpu_clock() - cpu_began
-    times = [after - before for before, after in zip(stamps[:-1], stamps[1:], strict=True)]
+    times = [after - before for before, after in itertools.pairwise(stamps)]
     return BlockTimes(stamps[-1] - stamps[0], cpu, times)
-
-
-def _is_steady(windows: Sequence[float]) -> bool:
-    last = windows[-_STEADY_WINDOWS:]
-    return len(last) == _STEADY_WINDOWS and max(last) <= min(last) * (1 + _STEADY_WITHIN)
 
 
 def _inference(workspace: Workspace) -> Callable[[], object]:

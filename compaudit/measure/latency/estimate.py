@@ -1,4 +1,4 @@
-"""From timed blocks to δ, its verdict, and the latency of each model. Pure: no clock, no process."""
+"""From timed blocks to δ, its verdict, and each model's latency. Pure: no clock, no process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from compaudit.theory.statistics import (
 
 __all__ = ["LatencyFigures", "estimate_delta", "summarise"]
 
-# Fewer calls leave no sample beyond the percentile with 95 % probability (rule 10).
+# From so many calls on, at least two lie beyond the percentile with 99 % probability (rule 10).
 LEAST_CALLS_P90 = 64
 LEAST_CALLS_P99 = 662
 

@@ -1,8 +1,9 @@
 """What runs when: epochs of fresh processes, in them randomised ABBA/BAAB quads of blocks.
 
-MEASURING §1, rules 2 and 5 to 8. The order is drawn from a seed, so that no periodic disturbance can
-keep step with it; a quad cancels linear drift; one epoch is one independent observation. Nothing here
-knows processes or real time: arms and the clock come from outside, and tests replay synthetic ones.
+MEASURING §1, rules 2 and 5 to 8. The order is drawn from a seed, so that no periodic disturbance
+can keep step with it; a quad cancels linear drift; one epoch is one independent observation.
+Nothing here knows processes or real time: arms and the clock come from outside, and tests replay
+synthetic ones.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import Literal, Protocol
 from compaudit.config import DEFAULT_TIME_BUDGET_S
 from compaudit.measure.latency.blocks import BlockTimes
 from compaudit.measure.latency.plan import (
+    LEAST_EPOCHS,
     SENTINEL_EPOCHS,
     SENTINEL_QUADS,
+    SENTINEL_SHARE,
     ArmCost,
     Plan,
     grant_budget,
@@ -101,13 +104,16 @@ def run_experiment(
     """
     schedule = _Schedule(experiment, open_arms, clock, on_progress)
     plan = schedule.first_epoch(on_budget)
-    while schedule.epochs < plan.epochs and schedule.has_time_for(plan.epoch_s):
+    while schedule.epochs < plan.epochs and schedule.has_time_for_an_epoch(plan):
         schedule.epoch(plan)
-    two_looks = len(experiment.models) > 1 and schedule.epochs == plan.epochs >= 3
-    if two_looks:
-        for _ in range(schedule.extension(plan)):
-            schedule.epoch(plan)
-    if plan.sentinel:
+    two_looks = False
+    if len(experiment.models) > 1 and schedule.epochs == plan.epochs >= LEAST_EPOCHS:
+        room = schedule.room_for_epochs(plan)
+        two_looks = room > 0
+        for _ in range(min(room, schedule.wanted_epochs())):
+            if schedule.has_time_for_an_epoch(plan):
+                schedule.epoch(plan)
+    if plan.sentinel_s > 0:
         schedule.run_sentinel(plan)
     return Trace(
         schedule.blocks,
@@ -161,28 +167,43 @@ class _Schedule:
             self.blocks += self._quads(arms, plan.quads, plan.shortest, self.epochs)
         self.epochs += 1
 
-    def extension(self, plan: Plan) -> int:
-        """Further epochs that the pilot's spread, and nothing else, asks for, within the budget."""
-        wanted = extension_epochs(
+    def wanted_epochs(self) -> int:
+        """Further epochs that the pilot's spread, and nothing else, asks for."""
+        return extension_epochs(
             epoch_values(self.blocks),
             self._experiment.resolution,
             self._experiment.confidence,
             two_look_quantile(self._experiment.confidence),
         )
-        left = self._budget_s - self._elapsed() - self._sentinel_s(plan)
-        spent = self._elapsed() / self.epochs
-        return max(0, min(wanted, int(left / max(spent, plan.epoch_s))))
+
+    def room_for_epochs(self, plan: Plan) -> int:
+        """Further epochs that the budget holds beside the sentinel."""
+        left = self._budget_s - self._elapsed() - plan.sentinel_s
+        return max(0, int(left / max(self._spent_per_epoch(), plan.epoch_s)))
+
+    def has_time_for_an_epoch(self, plan: Plan) -> bool:
+        """Whether most of another epoch fits; for the first three, at the sentinel's expense."""
+        kept_s = plan.sentinel_s if self.epochs >= LEAST_EPOCHS else 0.0
+        return self._elapsed() + 0.5 * self._spent_per_epoch() <= self._budget_s - kept_s
 
     def run_sentinel(self, plan: Plan) -> None:
-        """The original against itself: what this machine calls different that is not."""
+        """The original against itself: what this machine calls different that is not.
+
+        All of it or nothing, as epochs may turn out dearer than they were planned.
+        """
+        expected_s = plan.sentinel_s * self._spent_per_epoch() / plan.epoch_s
+        if self._elapsed() + expected_s > self._budget_s + self._spent_per_epoch():
+            return
+        began = self._elapsed()
+        blocks = []
         for epoch in range(SENTINEL_EPOCHS):
+            now = self._elapsed()
+            if now > self._budget_s or now - began > SENTINEL_SHARE * self._budget_s:
+                return
             self._tell("the original against itself")
             with self._arms(("original", "original"), epoch) as arms:
-                self.sentinel += self._quads(arms, SENTINEL_QUADS, plan.shortest, epoch)
-
-    def has_time_for(self, seconds: float) -> bool:
-        """Whether another epoch fits; three are run in any case that a plan foresaw."""
-        return self._elapsed() + 0.5 * seconds <= self._budget_s
+                blocks += self._quads(arms, SENTINEL_QUADS, plan.shortest, epoch)
+        self.sentinel = blocks
 
     def _quads(self, arms: Sequence[Arm], quads: int, shortest: bool, epoch: int) -> list[RawBlock]:
         blocks = []
@@ -211,7 +232,7 @@ class _Schedule:
 
     def _order(self, arms: int) -> tuple[int, ...]:
         if arms == 1:
-            return (0, 0, 0, 0)
+            return (0, 0)
         return self._random.choice(((0, 1, 1, 0), (1, 0, 0, 1)))
 
     def _arms(
@@ -219,8 +240,8 @@ class _Schedule:
     ) -> AbstractContextManager[Sequence[Arm]]:
         return self._open_arms(models, epoch % 2 == 1)
 
-    def _sentinel_s(self, plan: Plan) -> float:
-        return plan.budget_s * 0.25 if plan.sentinel else 0.0
+    def _spent_per_epoch(self) -> float:
+        return self._elapsed() / self.epochs
 
     def _elapsed(self) -> float:
         return self._clock() - self._began

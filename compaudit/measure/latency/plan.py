@@ -11,20 +11,35 @@ from dataclasses import dataclass
 
 from compaudit.config import DEFAULT_TIME_BUDGET_S, SLOW_MODEL_TIME_BUDGET_S
 
-__all__ = ["SENTINEL_EPOCHS", "SENTINEL_QUADS", "ArmCost", "Plan", "grant_budget", "make_plan"]
+__all__ = [
+    "LEAST_EPOCHS",
+    "SENTINEL_EPOCHS",
+    "SENTINEL_QUADS",
+    "SENTINEL_SHARE",
+    "ArmCost",
+    "Plan",
+    "grant_budget",
+    "make_plan",
+]
 
 SENTINEL_EPOCHS = 4
 SENTINEL_QUADS = 2
-_SENTINEL_SHARE = 0.25
+LEAST_EPOCHS = 3
+SENTINEL_SHARE = 0.25
 _BLOCK_S = 0.03
 _LEAST_CALLS = 4
 _MOST_CALLS = 10_000
 # Above this time of a call, waking up costs a block nothing that shows, and no call is discarded.
 _NO_DISCARD_S = 0.02
 _PILOT_EPOCHS = 6
-_LEAST_EPOCHS = 3
 _QUADS = (8, 6, 4, 3, 2)
 _BLOCKS_PER_ARM = 2
+
+# What is given up first: (epochs, quads, one call a block), the fullest pilot first.
+_STEPS = (
+    *((_PILOT_EPOCHS, quads, False) for quads in _QUADS),
+    *((epochs, _QUADS[-1], True) for epochs in range(_PILOT_EPOCHS, LEAST_EPOCHS - 1, -1)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +50,8 @@ class ArmCost:
 
     def calls(self, *, shortest: bool = False) -> int:
         """Calls of one block: 30 ms worth and at least 4; 1 in the shortest block."""
-        if shortest and self.discards:
+        if shortest:
             return 1
-        if not self.discards:
-            return 1 if shortest else max(1, math.ceil(_BLOCK_S / self.call_s))
         return min(_MOST_CALLS, max(_LEAST_CALLS, math.ceil(_BLOCK_S / self.call_s)))
 
     @property
@@ -61,7 +74,7 @@ class Plan:
         quads: in each epoch.
         shortest: one call a block.
         epoch_s: what one epoch is expected to take.
-        sentinel: whether there is room for the original against itself.
+        sentinel_s: what the original against itself is expected to take; 0 without room for it.
     """
 
     budget_s: float
@@ -69,43 +82,54 @@ class Plan:
     quads: int
     shortest: bool
     epoch_s: float
-    sentinel: bool
+    sentinel_s: float
 
 
 def grant_budget(asked_s: float | None, setup_s: float, arms: tuple[ArmCost, ...]) -> float:
-    """The time budget: as asked; else 30 s, and up to 120 s where a full pilot needs it."""
+    """The time budget: as asked; else 30 s, and up to 120 s where the models need it.
+
+    They need what holds a full pilot and the sentinel, and of what the sentinel is a quarter.
+    """
     if asked_s is not None:
         return asked_s
-    full = _PILOT_EPOCHS * _epoch_s(setup_s, arms, _QUADS[0], shortest=False)
-    needed = full / (1 - _SENTINEL_SHARE)
-    return min(max(DEFAULT_TIME_BUDGET_S, needed), SLOW_MODEL_TIME_BUDGET_S)
+    pilot_s = _PILOT_EPOCHS * _epoch_s(setup_s, arms, _QUADS[0], shortest=False)
+    sentinel_s = _sentinel_s(setup_s, arms)
+    needed_s = max(pilot_s + sentinel_s, sentinel_s / SENTINEL_SHARE)
+    return min(max(DEFAULT_TIME_BUDGET_S, needed_s), SLOW_MODEL_TIME_BUDGET_S)
 
 
 def make_plan(budget_s: float, setup_s: float, arms: tuple[ArmCost, ...]) -> Plan:
-    """The fullest pilot that fits the budget; the smallest there is when none does.
+    """The fullest pilot that fits the budget beside the sentinel, else without it.
+
+    Where not even three epochs fit: two or one of them, and of the last resort a single quad.
 
     Args:
         budget_s: seconds for everything.
         setup_s: seconds to start, load and warm up the processes of one epoch.
         arms: the models that take turns.
     """
-    sentinel_s = SENTINEL_EPOCHS * _epoch_s(
-        setup_s, (arms[0], arms[0]), SENTINEL_QUADS, shortest=False
-    )
-    sentinel = len(arms) > 1 and sentinel_s <= budget_s * _SENTINEL_SHARE
-    room = budget_s - (sentinel_s if sentinel else 0.0)
-    steps = [(_PILOT_EPOCHS, quads, False) for quads in _QUADS]
-    steps.append((_PILOT_EPOCHS, _QUADS[-1], True))
-    steps += [(epochs, _QUADS[-1], True) for epochs in range(_PILOT_EPOCHS - 1, 2, -1)]
-    for epochs, quads, shortest in steps:
-        epoch_s = _epoch_s(setup_s, arms, quads, shortest=shortest)
-        if epochs * epoch_s <= room:
-            return Plan(budget_s, epochs, quads, shortest, epoch_s, sentinel)
-    epoch_s = _epoch_s(setup_s, arms, _QUADS[-1], shortest=True)
-    affordable = max(1, min(_LEAST_EPOCHS, int(room / epoch_s)))
-    return Plan(budget_s, affordable, _QUADS[-1], True, epoch_s, sentinel=False)
+    sentinel_s = _sentinel_s(setup_s, arms)
+    kept = (sentinel_s, 0.0) if sentinel_s <= budget_s * SENTINEL_SHARE else (0.0,)
+    for kept_s in kept:
+        for epochs, quads, shortest in _STEPS:
+            epoch_s = _epoch_s(setup_s, arms, quads, shortest=shortest)
+            if epochs * epoch_s + kept_s <= budget_s:
+                return Plan(budget_s, epochs, quads, shortest, epoch_s, kept_s)
+    for quads in (_QUADS[-1], 1):
+        epoch_s = _epoch_s(setup_s, arms, quads, shortest=True)
+        if epoch_s <= budget_s:
+            break
+    return Plan(budget_s, max(1, int(budget_s / epoch_s)), quads, True, epoch_s, 0.0)
 
 
 def _epoch_s(setup_s: float, arms: tuple[ArmCost, ...], quads: int, *, shortest: bool) -> float:
     blocks = sum(arm.block_s(shortest=shortest) for arm in arms)
     return setup_s + quads * _BLOCKS_PER_ARM * blocks
+
+
+def _sentinel_s(setup_s: float, arms: tuple[ArmCost, ...]) -> float:
+    """What the original against itself takes; nothing where one model is timed alone."""
+    if len(arms) < 2:
+        return 0.0
+    epoch_s = _epoch_s(setup_s, (arms[0], arms[0]), SENTINEL_QUADS, shortest=False)
+    return SENTINEL_EPOCHS * epoch_s

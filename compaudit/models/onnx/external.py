@@ -62,6 +62,8 @@ class ExternalFiles:
             RequestError: it is unsafe, missing, or does not fit the file.
         """
         entries = {text(entry.key): text(entry.value) for entry in tensor.external_data}
+        if len(entries) != len(tensor.external_data):
+            raise _unsafe(f"the external data of tensor {name!r} states something twice")
         location = entries.get("location", "")
         path, real, size = self._file(location, name)
         offset = _number(entries.get("offset", "0"), "offset", name)

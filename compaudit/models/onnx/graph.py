@@ -7,7 +7,7 @@ bodies appear once, under the function's name, whatever number of nodes call the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -162,6 +162,9 @@ class _Walker:
         names = _Names(scope, None)
         inputs = tuple(names.define(text(name)) for name in function.input)
         self._attributes(function.attribute_proto, Node(scope, key[1], (), (), {}, key[0], scope))
+        for attribute in function.attribute_proto:
+            for name, graph in _graphs(attribute):
+                self.graph(graph, _Names(self._scope(f"{scope}.{name}"), names), depth=1)
         self._nodes(function.node, names, depth=0)
         self._values(function.value_info, names)
         outputs = tuple(names.resolve(text(name)) for name in function.output)
@@ -192,34 +195,28 @@ class _Walker:
     def _node(self, proto: NodeProto, number: int, names: _Names, depth: int) -> None:
         op = text(proto.op_type)
         label = text(proto.name) or f"{op}_{number}"
-        inner = {
-            text(attribute.name): self._scope(
-                "/".join(filter(None, (names.scope, f"{label}.{text(attribute.name)}")))
-            )
-            for attribute in proto.attribute
-            if attribute.HasField("g")
+        inside = [
+            (name, graph) for attribute in proto.attribute for name, graph in _graphs(attribute)
+        ]
+        scopes = {
+            name: self._scope("/".join(filter(None, (names.scope, f"{label}.{name}"))))
+            for name, _ in inside
         }
         node = Node(
             name=label,
             op=op,
             inputs=tuple(names.resolve(text(name)) for name in proto.input),
             outputs=tuple(names.resolve(text(name)) for name in proto.output),
-            attributes={**plain_attributes(proto.attribute), **inner},
+            attributes={**plain_attributes(proto.attribute), **scopes},
             domain=function_key(text(proto.domain), "")[0],
             scope=names.scope,
         )
         place = len(self.found.nodes)
         self.found.nodes.append(node)
         self._attributes(proto.attribute, node)
-        for attribute in proto.attribute:
-            name = text(attribute.name)
-            if attribute.HasField("g"):
-                body = self.graph(attribute.g, _Names(inner[name], names), depth + 1)
-                self.found.bodies.setdefault(place, {})[name] = body
-            for index, graph in enumerate(attribute.graphs):
-                scope = self._scope(f"{names.scope}/{label}.{name}_{index}".lstrip("/"))
-                body = self.graph(graph, _Names(scope, names), depth + 1)
-                self.found.bodies.setdefault(place, {})[f"{name}_{index}"] = body
+        for name, graph in inside:
+            body = self.graph(graph, _Names(scopes[name], names), depth + 1)
+            self.found.bodies.setdefault(place, {})[name] = body
 
     def _attributes(self, attributes: Iterable[AttributeProto], node: Node) -> None:
         """Constants, ConstantOfShape weights, and tensors in attributes of other operators."""
@@ -251,3 +248,12 @@ class _Walker:
             scope = f"{wanted}#{self._scopes[wanted]}"
         self._scopes[scope] = 1
         return scope
+
+
+def _graphs(attribute: AttributeProto) -> Iterator[tuple[str, GraphProto]]:
+    """The subgraphs of an attribute, each with a name."""
+    name = text(attribute.name)
+    if attribute.HasField("g"):
+        yield name, attribute.g
+    for number, graph in enumerate(attribute.graphs):
+        yield f"{name}_{number}", graph

@@ -48,14 +48,14 @@ def read_model(source: Source, path: Path) -> Model:
     payloads = {entry.stored.name: entry.payload for entry in reversed(entries)}
     named = named_apart(_tensor(entry, flow, payloads) for entry in entries)
     tensors = counted_once(named, [entry.spans for entry in entries])
-    inline = sum(tensor.bytes for tensor in tensors if tensor.location == "file")
-    if inline > path.stat().st_size:
+    shipped = (path, *files.paths())
+    if sum(tensor.bytes for tensor in tensors) > sum(file.stat().st_size for file in shipped):
         raise RequestError(
             f"{path} is smaller than the tensors it says it holds",
             hint="export the model again: it was written by a faulty encoder",
             code="broken-model",
         )
-    return Model(source, tuple(tensors), found.graph, (path, *files.paths()))
+    return Model(source, tuple(tensors), found.graph, shipped)
 
 
 def check_external_data(path: Path) -> None:

@@ -14,7 +14,13 @@ _KIND = re.compile(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
 _SOURCE = re.compile(r"/\S+\.(?:cc|h|hpp|cpp|cu|cuh):\d+ ")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 _LOADING = re.compile(r"Load model from .{0,4096}? failed:", re.DOTALL)
-_NAMELESS = re.compile(r"This is an invalid model\. |with name ''|Fatal error: ")
+_FILLER = re.compile(
+    r"This is an invalid model\. |with name ''|Fatal error: |Error in execution: "
+    r"|Please fix either the inputs/outputs or the model"
+)
+
+# With bound inputs these are not InvalidArgument but a bare RuntimeError.
+_INPUTS = re.compile(r"nvalid (?:dimensions|rank) for input|Unexpected input data type")
 
 # What the message says, and the hint that helps.
 _HINTS = (
@@ -49,7 +55,7 @@ def clean(error: BaseException) -> str:
     message = _LOADING.sub("", _KIND.sub("", str(error)))
     while (found := _SOURCE.search(message)) is not None:
         message = message[: found.start()] + _after_signature(message[found.end() :])
-    message = _CONTROL.sub(" ", _NAMELESS.sub("", message)).strip().rstrip(".")
+    message = _CONTROL.sub(" ", _FILLER.sub("", message)).strip().rstrip(".")
     message = message or type(error).__name__
     return message if len(message) <= _LONGEST else message[: _LONGEST - 1] + "…"
 
@@ -79,13 +85,14 @@ def run_error(error: BaseException) -> CompauditError:
     """What went wrong while the model ran: its inputs did not fit, or it failed."""
     message, reason = str(error), clean(error)
     in_a_node = "while running" in message
+    about_inputs = type(error).__name__ == "InvalidArgument" or _INPUTS.search(message)
     if _NO_MEMORY.search(message):
         return MeasurementError(
             f"there was not enough memory to run the model: {reason}",
             hint="use a smaller batch, or raise --memory-limit",
             code="out-of-memory",
         )
-    if type(error).__name__ == "InvalidArgument" and not in_a_node:
+    if about_inputs and not in_a_node:
         return RequestError(
             f"the inputs do not fit the model: {reason}",
             hint="give sizes with --input-shape NAME=1x3x224x224, or other data",

@@ -81,6 +81,8 @@ def payload_of(proto: TensorProto, name: str, files: ExternalFiles) -> Payload:
     if any(size < 0 for size in shape):
         raise _broken(name, f"has the shape {list(shape)}")
     if dtype == "string":
+        if proto.data_location == TensorProto.EXTERNAL:
+            raise _broken(name, "holds text in an external file, which ONNX does not allow")
         return _text(proto, name, shape)
     elements = math.prod(shape)
     needed = packed_bytes(elements, bits_of(dtype))

@@ -378,7 +378,7 @@ pairs = st.integers(2, 8).flatmap(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(pairs)
 def test_bounds_and_symmetry(pair: tuple[list[float], list[float]]) -> None:
     lq, lp = (info.log_probabilities(z) for z in pair)
@@ -393,7 +393,7 @@ def test_bounds_and_symmetry(pair: tuple[list[float], list[float]]) -> None:
     assert js <= 0.25 * (kl + float(info.kl_from_log(lp, lq))) * (1 + 1e-9) + 1e-300
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(pairs)
 def test_cross_entropy_is_entropy_plus_divergence(pair: tuple[list[float], list[float]]) -> None:
     lq, lp = (info.log_probabilities(z) for z in pair)
@@ -402,7 +402,7 @@ def test_cross_entropy_is_entropy_plus_divergence(pair: tuple[list[float], list[
     assert whole == pytest.approx(parts, rel=1e-9, abs=1e-9)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(pairs)
 def test_both_families_agree(pair: tuple[list[float], list[float]]) -> None:
     q, p = (np.exp(info.log_probabilities(z)) for z in pair)

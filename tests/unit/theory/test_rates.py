@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compaudit.theory.rates import (
@@ -82,6 +82,7 @@ def test_overflow_is_undefined(rate: object) -> None:
     assert rate(10**400, 1) is None
 
 
+@settings(deadline=None)
 @given(sizes, sizes)
 def test_beta_is_alpha_minus_one(original: int, compressed: int) -> None:
     alpha = compression_rate(original, compressed)
@@ -90,6 +91,7 @@ def test_beta_is_alpha_minus_one(original: int, compressed: int) -> None:
     assert beta == pytest.approx(alpha - 1, rel=1e-12, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(sizes, sizes)
 def test_saving_is_one_minus_the_inverse_of_alpha(original: int, compressed: int) -> None:
     alpha = compression_rate(original, compressed)
@@ -97,6 +99,7 @@ def test_saving_is_one_minus_the_inverse_of_alpha(original: int, compressed: int
     assert space_saving(original, compressed) == pytest.approx(1 - 1 / alpha, rel=1e-12, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(sizes, sizes)
 def test_swapping_the_models_inverts_alpha(original: int, compressed: int) -> None:
     there = compression_rate(original, compressed)

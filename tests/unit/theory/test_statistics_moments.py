@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -39,6 +39,7 @@ def test_merge_by_hand() -> None:
     assert Moments.of([1, 2, 3]).merge(Moments.of([5, 7])) == Moments(5, 3.6, 4 + 16 * 6 / 5)
 
 
+@settings(deadline=None)
 @given(chunks, st.randoms(use_true_random=False))
 def test_any_split_in_any_order(parts: list[list[float]], random: object) -> None:
     values = [value for part in parts for value in part]
@@ -53,6 +54,7 @@ def test_any_split_in_any_order(parts: list[list[float]], random: object) -> Non
         assert whole.variance == pytest.approx(np.var(values, ddof=1), rel=1e-9, abs=1e-10)
 
 
+@settings(deadline=None)
 @given(st.lists(numbers, max_size=9), st.lists(numbers, max_size=9))
 def test_merge_commutes_exactly(first: list[float], second: list[float]) -> None:
     a, b = Moments.of(first), Moments.of(second)
@@ -135,6 +137,7 @@ def test_differences_without_spread() -> None:
     assert mean_interval(100, 0.25, 0.0, 0.95) == Interval(0.25, 0.25, 0.25)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-1000, 1000), min_size=2, max_size=30))
 def test_p_value_against_scipy(values: list[int]) -> None:
     if len(set(values)) == 1:

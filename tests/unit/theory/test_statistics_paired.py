@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -92,6 +92,7 @@ def test_numpy_counts_do_not_overflow() -> None:
     assert newcombe_paired_difference(a, b, c, d) == newcombe_paired_difference(*table)
 
 
+@settings(deadline=None)
 @given(counts, counts, counts, counts)
 def test_swapping_the_models_mirrors_the_interval(a: int, b: int, c: int, d: int) -> None:
     if a + b + c + d == 0:
@@ -138,6 +139,7 @@ def test_mcnemar_examples(only_first: int, only_second: int, p_value: float) -> 
     assert mcnemar_exact(only_first, only_second) == pytest.approx(p_value, abs=5e-5)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3000), st.integers(0, 3000))
 def test_mcnemar_against_scipy(only_first: int, only_second: int) -> None:
     n = only_first + only_second

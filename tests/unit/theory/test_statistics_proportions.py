@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -62,6 +62,7 @@ def test_refused(successes: int, n: int, confidence: float, message: str) -> Non
         wilson_interval(successes, n, confidence)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_contains_its_value_and_mirrors(counts: tuple[int, int]) -> None:
     k, n = counts

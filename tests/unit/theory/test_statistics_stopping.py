@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -66,6 +66,7 @@ def test_by_hand() -> None:
     assert extension_epochs(pilot(0.03), 0.03) == 2
 
 
+@settings(deadline=None)
 @given(st.floats(-1, 1), st.floats(0.01, 0.2))
 def test_only_the_spread_matters(mean: float, deviation: float) -> None:
     assert abs(extension_epochs(pilot(deviation, mean)) - extension_epochs(pilot(deviation))) <= 1

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -75,6 +75,7 @@ def test_epoch_drops_a_fifth_on_each_side() -> None:
     assert epoch_value([7.0]) == 7
 
 
+@settings(deadline=None)
 @given(st.lists(logs, min_size=1, max_size=40), st.floats(0, 0.49))
 def test_trimmed_mean_against_scipy(values: list[float], proportion: float) -> None:
     expected = stats.trim_mean(values, proportion)
@@ -164,6 +165,7 @@ def test_confidence_is_checked() -> None:
         ratio_interval([0.0] * 3, 0.95, 1.0)
 
 
+@settings(deadline=None)
 @given(st.lists(logs, min_size=3, max_size=12))
 def test_swapping_the_models_inverts_delta(values: list[float]) -> None:
     there, back = ratio_interval(values), ratio_interval([-v for v in values])

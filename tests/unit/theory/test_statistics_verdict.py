@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compaudit.theory.statistics import Interval, Verdict, verdict
@@ -101,6 +101,7 @@ def interval(values: list[float]) -> Interval:
     return Interval(middle, low, high)
 
 
+@settings(deadline=None)
 @given(logs, st.none() | logs)
 def test_swapping_the_models_swaps_only_the_words(
     delta: list[float], sentinel: list[float] | None

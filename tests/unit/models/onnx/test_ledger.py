@@ -341,8 +341,11 @@ def test_lstm(kit) -> None:
         [f32(name, *shape) for name, shape in names.items()],
     )
     assert roles(found) == {
-        **{"w": Role.WEIGHT, "r": Role.WEIGHT, "p": Role.WEIGHT},
-        **{"b": Role.BIAS, "h": Role.BUFFER},
+        "w": Role.WEIGHT,
+        "r": Role.WEIGHT,
+        "p": Role.WEIGHT,
+        "b": Role.BIAS,
+        "h": Role.BUFFER,
     }
     parameters = sum(t.logical_elements for t in found.values() if t.role is not Role.BUFFER)
     assert parameters == 24 + 16 + 16 + 6
@@ -357,7 +360,7 @@ def test_embedding_and_integer_table(kit) -> None:
         ],
         [f32("table", 10, 3), i64("sizes", 1, 2, 3), i64("ids", 0)],
     )
-    assert roles(found) == {**{"table": Role.WEIGHT, "sizes": Role.CONSTANT, "ids": Role.CONSTANT}}
+    assert roles(found) == {"table": Role.WEIGHT, "sizes": Role.CONSTANT, "ids": Role.CONSTANT}
 
 
 def test_element_wise_operands(kit) -> None:
@@ -404,9 +407,7 @@ def test_integer_weight_with_its_scale_written_out(kit) -> None:
         ],
         [weight, zero, f32("scale", 4)],
     )
-    assert roles(found) == {
-        **{"w": Role.WEIGHT, "zero": Role.QUANTIZATION, "scale": Role.QUANTIZATION}
-    }
+    assert roles(found) == {"w": Role.WEIGHT, "zero": Role.QUANTIZATION, "scale": Role.QUANTIZATION}
 
 
 def test_pruning_mask_written_out_as_where(kit) -> None:

@@ -315,7 +315,9 @@ def test_gather_block_quantized(kit, data, bits, shape, dtype, nonzeros) -> None
             "GatherBlockQuantized",
             ["w", "ids", "scale"],
             ["y"],
-            **{"domain": MICROSOFT, "bits": bits, "block_size": 16},
+            domain=MICROSOFT,
+            bits=bits,
+            block_size=16,
         )
     ]
     found = kit.tensors(nodes, [data, array("ids", [0], np.int64), scale("scale", 1, 1)])
@@ -331,7 +333,10 @@ def test_gather_block_quantized_with_packed_zero_points(kit) -> None:
             "GatherBlockQuantized",
             ["w", "ids", "scale", "zero"],
             ["y"],
-            **{"domain": MICROSOFT, "bits": 4, "block_size": 16, "quantize_axis": 1},
+            domain=MICROSOFT,
+            bits=4,
+            block_size=16,
+            quantize_axis=1,
         )
     ]
     found = kit.tensors(

@@ -122,7 +122,7 @@ def test_bytes_of_other_lists(files) -> None:
     assert size(TensorProto.COMPLEX64, [1 + 1j], [1]) == 8
     assert size(TensorProto.STRING, [b"abc", b""], [2]) == 3
     assert size(TensorProto.UINT64, [2**63], [1]) == 10
-    assert size(TensorProto.FLOAT16, [1.0], [1]) == 3  # the bit pattern 0x3c00 as a varint
+    assert size(TensorProto.FLOAT16, [1.0], [1]) == 2  # the bit pattern 0x3c00 as a varint
 
 
 def test_chunks_are_bounded_and_complete(monkeypatch) -> None:
