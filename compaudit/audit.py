@@ -1,8 +1,8 @@
 """The story of an audit: open → measure → compare → find → judge. Read this file first.
 
-Orchestration only. A path becomes a `Model`, a `Model` becomes measurements, two measurements become
-a `Comparison`, a `Comparison` becomes findings, a verdict and a report. A model that dies takes its
-own figures with it and nothing else.
+Orchestration only. A path becomes a `Model`, a `Model` becomes measurements, two measurements
+become a `Comparison`, a `Comparison` becomes findings, a verdict and a report. A model that dies
+takes its own figures with it and nothing else.
 """
 
 from __future__ import annotations
@@ -12,22 +12,25 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Literal
 
+import msgspec
+
 from compaudit import document, findings, gate, machine
 from compaudit.config import Config
+from compaudit.data.base import DataRequest, Feed
+from compaudit.data.open import open_data
 from compaudit.document import Side
-from compaudit.engines.base import Meter, Pass
 from compaudit.engines.local import LocalEngine
 from compaudit.errors import (
     CompauditError,
     ExitCode,
     InternalError,
     MeasurementError,
+    RequestError,
     most_serious,
 )
 from compaudit.measure import memory
-from compaudit.measure.accuracy import TASKS, ClassificationMeter, RegressionMeter, choose_task
 from compaudit.measure.compression import compare_sizes
-from compaudit.measure.divergence import DivergenceMeter
+from compaudit.measure.evaluation import Evaluated, Evaluation
 from compaudit.measure.latency.arms import Subject, open_arms_of
 from compaudit.measure.latency.estimate import estimate_delta
 from compaudit.measure.latency.experiment import Experiment, ModelName, Trace, run_experiment
@@ -36,15 +39,12 @@ from compaudit.measure.signature import Samples, choose_samples, feeds_of, requi
 from compaudit.models import open as models
 from compaudit.models.base import Model, RunSettings, Source
 from compaudit.progress import Progress, Silent
-from compaudit.results import Accuracy, Comparison, Divergence, Inspection, Skipped
+from compaudit.results import Comparison, Inspection
 from compaudit.units import format_seconds
 from compaudit.workers.limits import Limits
 from compaudit.workers.worker import Worker
 
 __all__ = ["compare", "exit_code_of", "inspect"]
-
-# Large enough to keep the cores busy, small enough for any model that runs at all.
-_EVALUATION_BATCH = 64
 
 
 def compare(config: Config, progress: Progress | None = None, command: str = "") -> Comparison:
@@ -56,10 +56,14 @@ def compare(config: Config, progress: Progress | None = None, command: str = "")
         command: the command line, for the report.
 
     Raises:
-        RequestError: nothing could be measured: a model that cannot be opened, a requirement that
-            names no value. What goes wrong later is recorded in the report's `error`.
+        RequestError: nothing could be measured: a model or data that cannot be opened, a
+            requirement that names no value. What goes wrong later is recorded in the report's
+            `error`.
     """
     requirements = [gate.parse_requirement(text) for text in config.requirements]
+    if config.data is not None:
+        # What cannot be opened is said before minutes are spent on the models.
+        open_data(DataRequest(uri=config.data, limit=config.limit, seed=config.seed))
     audit = _Audit(config, progress or Silent())
     audit.count()
     if config.wants("latency", "memory", "divergence", "accuracy"):
@@ -101,7 +105,7 @@ def exit_code_of(report: Comparison, inconclusive: Literal["fail", "warn", "pass
 
 
 def _read(source: Source, trust_model_code: bool, limits: Limits) -> tuple[Ledger, Model | None]:
-    """A model's ledger; where reading runs code, taken in a worker, and there is no `Model` here."""
+    """A model's ledger; taken in a worker where reading runs code, and then without a `Model`."""
     if not models.executes_on_read(source):
         model = models.read(source, trust_model_code=trust_model_code)
         return take(model), model
@@ -131,11 +135,9 @@ class _Audit:
             Side("compressed", models.recognise(config.compressed)),
         )
         self._samples: Samples | None = None
-        self._divergence: Divergence | None = None
-        self._accuracy: Accuracy | None = None
+        self._evaluated = Evaluated(None, None, [])
         self._trace: Trace | None = None
         self._errors: list[CompauditError] = []
-        self._skipped: list[Skipped] = []
 
     def count(self) -> None:
         """Count what each model is made of. Raises RequestError for one that cannot be read."""
@@ -164,7 +166,8 @@ class _Audit:
                 with self._surviving(side):
                     self._run_first(workers[side.name], side)
             if self._config.wants("divergence", "accuracy"):
-                self._evaluate(workers)
+                with self._surviving(None):
+                    self._evaluate(workers)
         if self._config.wants("latency"):
             self._time()
 
@@ -204,54 +207,33 @@ class _Audit:
             return
         if original.loaded is None or compressed.loaded is None or len(self._alive()) < 2:
             return
-        labelled = self._config.wants("accuracy") and samples.labels is not None
-        task = choose_task(self._config.task, samples) if labelled else self._config.task
-        outputs = DivergenceMeter(
-            self._config.map_output,
+        total = samples.dataset.samples
+        evaluation = Evaluation(
+            self._config,
+            samples,
             named=original.loaded.named_outputs and compressed.loaded.named_outputs,
-            classes=task == "classification",
-            output=self._config.model_output,
+            on_progress=lambda done: self._progress.stage(
+                f"comparing outputs, {done} of {total} samples", done / total
+            ),
         )
-        meters: list[Meter] = [outputs]
-        accuracy: ClassificationMeter | RegressionMeter | None = None
-        if labelled and task in TASKS:
-            accuracy = TASKS[task](outputs)
-            meters.append(accuracy)
         engine = LocalEngine(workers["original"], workers["compressed"])
-        with self._surviving(None):
-            engine.evaluate(
-                Pass(
-                    data=samples.request,
-                    samples=samples.dataset.samples,
-                    batch_size=self._config.batch_size or _EVALUATION_BATCH,
-                    original=original.feeds,
-                    compressed=compressed.feeds,
-                ),
-                samples.labels_of,
-                meters,
-                lambda done: self._progress.stage(
-                    f"comparing outputs, {done} of {samples.dataset.samples} samples",
-                    done / samples.dataset.samples,
-                ),
-            )
-            self._conclude(outputs, accuracy, samples)
+        evaluation.run(engine, original.feeds, compressed.feeds)
+        if evaluation.wants_floor:
+            self._find_floor(evaluation, workers["original"], original, original.feeds)
+        self._evaluated = evaluation.result()
 
-    def _conclude(
-        self,
-        outputs: DivergenceMeter,
-        accuracy: ClassificationMeter | RegressionMeter | None,
-        samples: Samples,
+    def _find_floor(
+        self, evaluation: Evaluation, worker: Worker, side: Side, feeds: tuple[Feed, ...]
     ) -> None:
-        confidence = self._config.confidence
-        if self._config.wants("divergence"):
-            made_up = samples.request.uri is None
-            self._divergence, skipped = outputs.result(
-                "synthetic" if made_up else "data", confidence
-            )
-            self._skipped += skipped
-        if accuracy is not None:
-            self._accuracy, skipped = accuracy.result(confidence)
-            self._skipped += skipped
+        """The original without optimisations beside itself; without it the figures still stand."""
+        self._progress.stage("comparing the original with itself")
+        settings = msgspec.structs.replace(self._settings, optimized=False)
+        try:
+            with Worker(side.source.spec, self._limits) as twin:
+                memory.load(twin, side.source, settings)
+                evaluation.run_floor(LocalEngine(worker, twin), feeds)
+        except (RequestError, MeasurementError) as error:
+            self._progress.note(f"no noise floor of the outputs: {error.message}")
 
     def _time(self) -> None:
         """Time every model that still lives: both for δ, one alone for its own latency."""
@@ -285,8 +267,10 @@ class _Audit:
                 lambda what, share: self._progress.stage(f"timing, {what}", share),
                 self._announce_budget,
             )
-        except MeasurementError as error:
-            dead = next((side for side in self._sides if side.source.spec == error.model), None)
+        except InternalError:
+            raise
+        except CompauditError as error:
+            dead = self._side_named(error.model)
             self._record(dead, error)
             if dead is not None and len(subjects) == 2:
                 self._time()
@@ -314,8 +298,8 @@ class _Audit:
             ),
             alpha=alpha,
             delta=delta,
-            accuracy=self._accuracy,
-            divergence=self._divergence,
+            accuracy=self._evaluated.accuracy,
+            divergence=self._evaluated.divergence,
             never_steady=self._trace.never_steady if self._trace is not None else (),
         )
         return document.comparison(
@@ -323,12 +307,12 @@ class _Audit:
             models=(original, compressed),
             rates=(alpha, beta, space_saving),
             delta=delta,
-            divergence=self._divergence,
-            accuracy=self._accuracy,
+            divergence=self._evaluated.divergence,
+            accuracy=self._evaluated.accuracy,
             trace=self._trace,
             samples=self._samples,
             findings=findings.find(evidence),
-            skipped=[*self._skipped, *undefined],
+            skipped=[*self._evaluated.skipped, *undefined],
             errors=self._errors,
             config=config,
             environment=machine.describe(),

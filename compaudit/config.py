@@ -34,6 +34,11 @@ TASKS: tuple[Task, ...] = get_args(Task)
 DEFAULT_TIME_BUDGET_S = 30.0
 SLOW_MODEL_TIME_BUDGET_S = 120.0
 
+# More threads than any one machine has cores; a mistyped number would start them all.
+_MOST_THREADS = 1024
+# What fits into the integers of the report and of the messages to workers.
+_LARGEST = 2**63 - 1
+
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one audit. Durations in seconds, sizes in bytes, shares of one.
@@ -76,15 +81,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         self._one_of("task", self.task, TASKS)
         self._one_of("inconclusive", self.inconclusive, get_args(Inconclusive))
-        self._whole("threads", self.threads, 1)
-        self._whole("batch-size", self.batch_size, 1)
-        self._whole("limit", self.limit, 1)
-        self._whole("seed", self.seed, 0)
+        self._whole("threads", self.threads, 1, _MOST_THREADS)
+        self._whole("batch-size", self.batch_size, 1, _LARGEST)
+        self._whole("limit", self.limit, 1, _LARGEST)
+        self._whole("seed", self.seed, 0, _LARGEST)
         self._between("time-budget", self.time_budget_s, 0.0, math.inf)
         self._between("timeout", self.timeout_s, 0.0, math.inf)
         self._between("resolution", self.resolution, 0.0, 1.0)
         self._between("confidence", self.confidence, 0.5, 1.0)
-        self._whole("memory-limit", self.memory_limit_bytes, 1)
+        self._whole("memory-limit", self.memory_limit_bytes, 1, _LARGEST)
         if self.custom_op_libraries and not self.trust_model_code:
             raise RequestError(
                 "a custom operator library runs its own code when it is loaded",
@@ -112,11 +117,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             )
 
     @staticmethod
-    def _whole(option: str, value: int | None, least: int) -> None:
-        if value is not None and value < least:
+    def _whole(option: str, value: int | None, least: int, most: int) -> None:
+        if value is not None and not least <= value <= most:
+            where, bound = ("below", least) if value < least else ("above", most)
+            limits = f"at least {least}" if value < least else f"at most {most}"
             raise RequestError(
-                f"--{option} is {value}, which is below {least}",
-                hint=f"give --{option} a whole number of at least {least}",
+                f"--{option} is {value}, which is {where} {bound}",
+                hint=f"give --{option} a whole number of {limits}",
                 code="out-of-range",
             )
 
@@ -158,7 +165,14 @@ def select_measurements(only: Iterable[str], skip: Iterable[str]) -> tuple[Measu
 
 
 def _measurement_names(option: str, values: Iterable[str]) -> set[str]:
-    names = {name.strip() for value in values for name in value.split(",") if name.strip()}
+    given = list(values)
+    names = {name.strip() for value in given for name in value.split(",") if name.strip()}
+    if given and not names:
+        raise RequestError(
+            f"--{option} names no measurement",
+            hint=f"choose from: {', '.join(MEASUREMENTS)}",
+            code="unknown-measurement",
+        )
     for name in sorted(names - set(MEASUREMENTS)):
         raise RequestError(
             f"--{option} names an unknown measurement {name!r}",

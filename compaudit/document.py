@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 _NOT_YET = "this version of compaudit does not measure it"
+_NO_FLOOR = "the original could not be compared with itself at another optimisation level"
 _NEVER_RUN = "inspect never executes a model"
 
 
@@ -240,9 +241,9 @@ def _unmeasured_parts(
         skipped.append(Skipped(metric="divergence", reason=why))
     else:
         skipped += [
-            Skipped(metric=f"divergence.{name}.noise_floor", reason=_NOT_YET)
+            Skipped(metric=f"divergence.{name}.noise_floor", reason=_NO_FLOOR)
             for name in ("kl", "kl_reverse", "js")
-            if getattr(report.divergence, name) is not None
+            if (found := getattr(report.divergence, name)) and found.noise_floor is None
         ]
     if report.accuracy is None:
         skipped.append(

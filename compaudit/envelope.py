@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from compaudit import __version__
 from compaudit.errors import CompauditError
 from compaudit.results import SCHEMA_VERSION, ErrorReport, Failure, Tool
+from compaudit.version import __version__
 
 __all__ = ["envelope", "error_report"]
 
@@ -19,8 +19,8 @@ def envelope(command: str, error: CompauditError | None) -> dict[str, Any]:
         failure = Failure(
             code=error.code,
             exit=int(error.exit_code),
-            message=error.message,
-            hint=error.hint,
+            message=_encodable(error.message),
+            hint=_encodable(error.hint),
             model=error.model,
             stage=error.stage,
         )
@@ -31,6 +31,11 @@ def envelope(command: str, error: CompauditError | None) -> dict[str, Any]:
         "command": command,
         "error": failure,
     }
+
+
+def _encodable(text: str) -> str:
+    """Text for JSON: what a file name that is not UTF-8 left in it becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def error_report(error: CompauditError, command: str) -> ErrorReport:

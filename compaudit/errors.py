@@ -1,8 +1,8 @@
 """Every way compaudit can end, and every error it can raise.
 
-An error carries one sentence (`message`), the next thing to type (`hint`), a stable `code`, the exit
-code, and, where known, the model and the stage it belongs to. Framework exceptions are translated
-into these where the framework is used, with ``raise ... from error``.
+An error carries one sentence (`message`), the next thing to type (`hint`), a stable `code`, the
+exit code, and, where known, the model and the stage it belongs to. Framework exceptions are
+translated into these where the framework is used, with ``raise ... from error``.
 """
 
 from __future__ import annotations

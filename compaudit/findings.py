@@ -1,7 +1,8 @@
 """What the numbers mean together: contradictions, and what a reviewer must know.
 
-One small function per finding, with a stable code, in the tuple `RULES`. A rule returns its finding,
-or None. CA1xx speak of size, CA2xx of speed, CA3xx of how the two were run, CA4xx of quality.
+One small function per finding, with a stable code, in the tuple `RULES`. A rule returns its
+finding, or None. CA1xx speak of size, CA2xx of speed, CA3xx of how the two were run, CA4xx of
+quality.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ def smaller_but_slower(evidence: Evidence) -> Finding | None:
 
 
 def within_noise(evidence: Evidence) -> Finding | None:
-    """CA202: the interval excludes 1, and the machine calls such differences where there are none."""
+    """CA202: the interval excludes 1, and so it does for the original against itself."""
     delta = evidence.delta
     if delta is None or delta.verdict != "inconclusive" or delta.noise_floor is None:
         return None

@@ -1,8 +1,8 @@
 """Requirements against results: passed, failed, or inconclusive. No evidence is never a pass.
 
 A requirement names a value by its path in the JSON report: ``alpha.file_bytes >= 3.5``,
-``accuracy.top1.delta >= -2 pp``, ``divergence.outputs["a.b"].cosine >= 0.99``. An estimate is judged
-by its whole interval; ``.value`` names the point.
+``accuracy.top1.delta >= -2 pp``, ``divergence.outputs["a.b"].cosine >= 0.99``. An estimate is
+judged by its whole interval; ``.value`` names the point.
 """
 
 from __future__ import annotations

@@ -46,7 +46,8 @@ def cpu_quota() -> float | None:
 def default_threads() -> int:
     """Threads a model gets when nobody says: 1 below 4 usable cores, else physical cores − 1.
 
-    On few cores every further thread competes with the rest of the machine, and the timing shows it.
+    On few cores every further thread competes with the rest of the machine, and the timing shows
+    it.
     """
     usable = usable_cores()
     if usable < 4:
@@ -55,7 +56,7 @@ def default_threads() -> int:
 
 
 def describe() -> Environment:
-    """The machine as it is now. Imports no framework: providers are read from installed packages."""
+    """The machine as it is now; imports no framework."""
     return Environment(
         os=platform.platform(),
         python=platform.python_version(),

@@ -1,7 +1,7 @@
 """Numbers to text and text to numbers: the only place where either happens.
 
-kB = 1000 B and KiB = 1024 B; ``%`` is relative, ``pp`` (percentage points) is absolute; latencies are
-seconds in data and scaled units in text. What was not measured is shown as an en dash.
+kB = 1000 B and KiB = 1024 B; ``%`` is relative, ``pp`` (percentage points) is absolute; latencies
+are seconds in data and scaled units in text. What was not measured is shown as an en dash.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _significant(value: float, digits: int = 3) -> str:
 
 
 def format_number(value: float | None) -> str:
-    """A bare figure such as a divergence: three significant digits, scientific when tiny or huge."""
+    """A bare figure such as a divergence: three digits, scientific when tiny or huge."""
     if value is None:
         return NOT_MEASURED
     if value != 0 and not 1e-4 <= abs(value) < 1e6:

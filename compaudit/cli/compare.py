@@ -48,8 +48,8 @@ def compare(
     from compaudit import config as settings
     from compaudit.cli import output as out
 
+    out.check_format(format_)
     report_format = "json" if json else format_
-    out.check_format(report_format)
     out.check_outputs(output or [])
     limit_bytes = settings.parse_with_unit("memory-limit", memory_limit)
     config = settings.Config(

@@ -14,6 +14,6 @@ def doctor(format_: options.Format = "table", json: options.Json = False) -> int
     from compaudit.cli.invocation import command_line
     from compaudit.errors import ExitCode
 
+    out.check_format(format_)
     report_format = "json" if json else format_
-    out.check_format(report_format)
     return out.deliver(examine(command_line()), report_format, [], ExitCode.DONE)

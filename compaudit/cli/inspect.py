@@ -23,8 +23,8 @@ def inspect(
     from compaudit import config as settings
     from compaudit.cli import output as out
 
+    out.check_format(format_)
     report_format = "json" if json else format_
-    out.check_format(report_format)
     out.check_outputs(output or [])
     limit_bytes = settings.parse_with_unit("memory-limit", memory_limit)
     timeout_s = settings.parse_with_unit("timeout", timeout) or 0.0

@@ -1,28 +1,29 @@
-"""The entry point: runs a command, and turns every way it can end into an exit code and a sentence."""
+"""The entry point: runs a command and turns every way it can end into an exit code."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import typer
 
-from compaudit import __version__
 from compaudit.cli import compare, doctor, inspect, schema
-from compaudit.cli.invocation import command_line, wants_json
+from compaudit.cli.invocation import as_text, command_line, wants_json
 from compaudit.errors import CompauditError, ExitCode, InternalError, Interrupted, RequestError
+from compaudit.version import __version__
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="compaudit",
-    help="Is the compressed model really smaller, really faster and really as good as the original?",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -39,13 +40,25 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+# A full disk, a broken device, a file that grew beyond its limit: no fault of ours.
+_REFUSED_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
 @app.callback()
 def _root(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
     ),
 ) -> None:
     """Is the compressed model really smaller, really faster and really as good as the original?"""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help() + "\n", err=True)
+        raise RequestError(
+            "no command was given",
+            hint="for example: compaudit compare ORIGINAL COMPRESSED",
+            code="usage",
+        )
 
 
 app.command("compare")(compare.compare)
@@ -56,6 +69,10 @@ app.command("schema")(schema.schema)
 
 def main() -> NoReturn:
     """Run the command line and exit with one of the documented codes."""
+    _open_closed_streams()
+    # Off here and, inherited, in workers: ONNX Runtime 1.32 would upload what it did, from a thread
+    # of its own while models are timed, and leave a file among the temporary ones.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     signal.signal(signal.SIGTERM, _terminate)
     code = _run()
     for stream in (sys.stdout, sys.stderr):
@@ -66,20 +83,52 @@ def main() -> NoReturn:
 
 def _run() -> ExitCode:
     try:
-        result = app(standalone_mode=False)
+        return _command()
     except CompauditError as error:
         return _refused(error)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except Interrupted:
         return ExitCode.TERMINATED
-    except typer.Abort:
-        return ExitCode.INTERRUPTED
     except Exception as error:
         if isinstance(error, _UsageError):
             return _refused(_usage_error(error))
+        if isinstance(error, OSError) and error.errno in _REFUSED_WRITES:
+            return _refused(_not_written(error))
         return _bug(error)
+
+
+def _command() -> ExitCode:
+    """Run the command that was asked for.
+
+    Not by calling the app: its own handling gives a broken pipe the exit code of a failed
+    requirement, and the end of a file that of an interruption.
+    """
+    command = typer.main.get_command(app)
+    arguments = _decoded(sys.argv[1:])
+    try:
+        with command.make_context("compaudit", arguments) as context:
+            result = command.invoke(context)
+    except typer.Exit as stop:
+        result = stop.exit_code
+    except BrokenPipeError:
+        from compaudit.cli.output import forget_stdout
+
+        forget_stdout()  # who reads the help went away
+        return ExitCode.DONE
     return ExitCode(result) if isinstance(result, int) else ExitCode.DONE
+
+
+def _decoded(arguments: list[str]) -> list[str]:
+    """The arguments, all of them text. Raises RequestError for bytes that are not UTF-8."""
+    for argument in arguments:
+        if argument != as_text(argument):
+            raise RequestError(
+                f"the argument {as_text(argument)} is not UTF-8, and no report could name it",
+                hint="rename the file, or make a link to it with another name: ln -s",
+                code="not-utf-8",
+            )
+    return arguments
 
 
 def _refused(error: CompauditError) -> ExitCode:
@@ -100,9 +149,20 @@ def _refused(error: CompauditError) -> ExitCode:
 def _usage_error(error: Exception) -> RequestError:
     message = str(getattr(error, "format_message", lambda: error)()) or "the command line is wrong"
     text = message[0].lower() + message[1:].rstrip(".")
-    command = next((word for word in sys.argv[1:2] if not word.startswith("-")), "")
+    known = {command.name for command in app.registered_commands}
+    command = next((f" {word}" for word in sys.argv[1:2] if word in known), "")
+    return RequestError(text, hint=f"see: compaudit{command} --help", code="usage")
+
+
+def _not_written(error: OSError) -> RequestError:
+    from compaudit.cli.output import forget_stdout
+
+    forget_stdout()
+    where = f" {error.filename}" if error.filename else ""
     return RequestError(
-        text, hint=f"see: {' '.join(f'compaudit {command} --help'.split())}", code="usage"
+        f"cannot write{where}: {error.strerror}",
+        hint="free some space, or write elsewhere",
+        code="unwritable-output",
     )
 
 
@@ -123,6 +183,19 @@ def _bug(error: Exception) -> ExitCode:
         bug = InternalError("a bug in compaudit", hint="please report it", code="internal-error")
         write_stdout(encode_report(error_report(bug, command_line())))
     return ExitCode.BUG
+
+
+def _open_closed_streams() -> None:
+    """Put the null device where a caller closed stdin, stdout or stderr.
+
+    Otherwise the next file or pipe that is opened takes that place, and what is printed goes there.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

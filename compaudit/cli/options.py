@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-
 Original = Annotated[str, typer.Argument(metavar="ORIGINAL", help="The model as it was.")]
 Compressed = Annotated[
     str, typer.Argument(metavar="COMPRESSED", help="The model that shall replace it.")
@@ -90,7 +89,8 @@ Only = Annotated[
     list[str] | None,
     typer.Option(
         metavar="LIST",
-        help="Measure only these, comma-separated: size, macs, layers, latency, memory, divergence, accuracy.",
+        help="Measure only these, comma-separated: "
+        "size, macs, layers, latency, memory, divergence, accuracy.",
     ),
 ]
 Skip = Annotated[

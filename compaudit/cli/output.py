@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,7 +16,10 @@ from compaudit.errors import ExitCode, RequestError
 from compaudit.report import FORMATS, format_for, render
 from compaudit.results import Report
 
-__all__ = ["check_format", "check_outputs", "deliver", "say_error", "write_stdout"]
+__all__ = ["check_format", "check_outputs", "deliver", "forget_stdout", "say_error", "write_stdout"]
+
+# A line that begins so is a command to GitHub's runner, and a file name may try to be one.
+_COMMAND = re.compile(rb"(?m)^([ \t]*)::")
 
 
 def check_format(name: str) -> None:
@@ -65,7 +69,9 @@ def deliver(report: Report, format_name: str, paths: Sequence[str], verdict: Exi
     """
     console = Console()
     text = render(report, format_name, console.width, console.color_system is not None)
-    failed = not write_stdout(text)
+    if format_name == "table":
+        text = _COMMAND.sub(rb"\1: :", text)
+    failed = not write_stdout(text, exact=format_name == "json")
     for path in paths:
         try:
             _write_whole(Path(path), render(report, format_for(path), 100, False))
@@ -75,16 +81,21 @@ def deliver(report: Report, format_name: str, paths: Sequence[str], verdict: Exi
     return ExitCode.BAD_REQUEST if failed and verdict is ExitCode.DONE else verdict
 
 
-def write_stdout(text: bytes) -> bool:
-    """Write to stdout; False when it is full. A reader that went away (``| head``) is no failure."""
+def write_stdout(text: bytes, *, exact: bool = True) -> bool:
+    """Write to stdout; False when it is full. A reader that went away (``| head``) is no failure.
+
+    Args:
+        text: UTF-8.
+        exact: write it as it is, whatever encoding stdout claims: JSON is always UTF-8.
+    """
     try:
-        sys.stdout.buffer.write(_encodable(text))
+        sys.stdout.buffer.write(text if exact else _encodable(text))
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        _forget_stdout()
+        forget_stdout()
     except OSError as error:
         say_error(f"cannot write to stdout: {error.strerror or error}", "use -o FILE")
-        _forget_stdout()
+        forget_stdout()
         return False
     return True
 
@@ -107,7 +118,7 @@ def _encodable(text: bytes) -> bytes:
     return text.decode().encode(encoding, "replace")
 
 
-def _forget_stdout() -> None:
+def forget_stdout() -> None:
     """Keep the interpreter from flushing a broken stdout once more when it ends."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -98,9 +98,7 @@ class NpzDataset:
                     zipfile.ZipFile(self._path) as archive,
                     archive.open(self._headers[name].member) as stream,
                 ):
-                    array: NDArray[Any] = npy.read_array(stream, allow_pickle=False)
-                    stream.read(1)  # at its end the checksum is compared
-                    self._loaded[name] = array
+                    self._loaded[name] = npy.read_array(stream, allow_pickle=False)
             except Exception as error:
                 raise self._broken(name, error) from error
         return self._loaded[name]

@@ -54,43 +54,54 @@ def open_samples(workspace: Workspace, request: DataRequest) -> int:
 
 
 def infer(workspace: Workspace, feeds: tuple[Feed, ...], start: int, stop: int) -> Outputs:
-    """The outputs for these samples, in as many runs as the model's own batch size demands."""
+    """The outputs for these samples, in as many runs as the model's own batch size demands.
+
+    Where an output's first dimension does not count samples (a loss, a sequence with time first),
+    the samples are run one by one and every output gets a first dimension that does.
+    """
     fixed = next((feed.batch for feed in feeds if feed.batch is not None), None)
-    step = fixed or stop - start
+    step = fixed or (1 if workspace.one_by_one else stop - start)
     parts = []
     for first in range(start, stop, step):
         last = min(first + step, stop)
+        rows = fixed or last - first
         outputs = workspace.runner.run(feed_batch(workspace.dataset, feeds, first, last))
+        outputs = {name: _as_numbers(name, output) for name, output in outputs.items()}
+        if not all(output.ndim and len(output) == rows for output in outputs.values()):
+            if fixed is None and rows > 1:
+                workspace.one_by_one = True
+                return infer(workspace, feeds, start, stop)
+            outputs = {name: _one_sample(name, output, rows) for name, output in outputs.items()}
         # A partial batch was filled up to the size the model insists on.
-        parts.append(
-            {
-                name: _samples_of(name, output, fixed or last - first)[: last - first]
-                for name, output in outputs.items()
-            }
-        )
+        parts.append({name: output[: last - first] for name, output in outputs.items()})
     if len(parts) == 1:
         return parts[0]
     return {name: _joined(name, [part[name] for part in parts]) for name in parts[0]}
 
 
-def _samples_of(name: str, output: NDArray[Any], samples: int) -> NDArray[Any]:
-    """An output as numbers that NumPy itself knows, one row for each sample that was fed."""
+def _as_numbers(name: str, output: NDArray[Any]) -> NDArray[Any]:
+    """An output in a type that NumPy itself knows. Raises RequestError for text."""
     if output.dtype.isbuiltin == 2 and output.dtype.kind != "T":  # bfloat16, float8, int4
-        output = output.astype(np.float32)
+        return output.astype(np.float32)
     if output.dtype.kind not in "biufc":
         raise RequestError(
             f"its output {name!r} holds text, which cannot be compared",
             hint="leave it out when exporting the model",
             code="unsupported-output",
         )
-    if output.ndim == 0 or len(output) != samples:
-        raise RequestError(
-            f"its output {name!r} has shape {output.shape} for {samples} samples",
-            hint="compaudit compares outputs whose first dimension counts samples: export the "
-            "model with that dimension first, or without this output",
-            code="output-without-samples",
-        )
     return output
+
+
+def _one_sample(name: str, output: NDArray[Any], rows: int) -> NDArray[Any]:
+    """The output of a run of one sample, with a first dimension that counts it."""
+    if rows == 1:
+        return output if output.ndim and len(output) == 1 else output[np.newaxis]
+    raise RequestError(
+        f"its output {name!r} has shape {output.shape} for {rows} samples",
+        hint="the model insists on its batch size, so its first dimension must count samples: "
+        "export it with an open batch dimension, or without this output",
+        code="output-without-samples",
+    )
 
 
 def _joined(name: str, parts: list[NDArray[Any]]) -> NDArray[Any]:

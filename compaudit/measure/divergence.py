@@ -63,8 +63,16 @@ class ClassDivergence:
         same = (q.top5 == p.top5).all(axis=-1) & (q.predicted >= 0)
         self._agree[1] += int(np.count_nonzero(same))
 
-    def distribution(self, name: str, confidence: float) -> Distribution:
-        """Mean with its interval, quantiles and maximum of one divergence."""
+    def distribution(
+        self, name: str, confidence: float, floor: ClassDivergence | None
+    ) -> Distribution:
+        """Mean with its interval, quantiles and maximum of one divergence.
+
+        Args:
+            name: which one: ``kl``, ``kl_reverse`` or ``js``.
+            confidence: of the mean's interval.
+            floor: the original against itself at another optimisation level.
+        """
         values = np.concatenate(self._values[name])
         p50, p90, p99, p999 = np.quantile(values, (0.5, 0.9, 0.99, 0.999))
         return Distribution(
@@ -74,7 +82,7 @@ class ClassDivergence:
             p99=float(p99),
             p999=float(p999),
             max=float(values.max()),
-            noise_floor=None,
+            noise_floor=floor.mean(name, confidence).value if floor else None,
         )
 
     def mean(self, name: str, confidence: float) -> Estimate:
@@ -169,14 +177,29 @@ class DivergenceMeter:
         for candidate in list(self._candidates):
             self._take(candidate, candidate.reader.finish())
 
+    def usable_classes(self) -> ClassDivergence | None:
+        """The class distribution, where there is exactly one and all of it is numbers."""
+        self.finish()
+        classes = self._candidates[0].divergence if len(self._candidates) == 1 else None
+        return classes if classes and classes.samples and not classes.unusable else None
+
     def counterpart(self, output: str) -> str:
         """The compressed model's name of one of the original's outputs."""
         return next(pair.compressed for pair in self.pairs if pair.original == output)
 
     def result(
-        self, source: Literal["data", "synthetic"], confidence: float
+        self,
+        source: Literal["data", "synthetic"],
+        confidence: float,
+        floor: DivergenceMeter | None = None,
     ) -> tuple[Divergence, list[Skipped]]:
-        """The figures, and why those that are None are."""
+        """The figures, and why those that are None are.
+
+        Args:
+            source: what the models were fed.
+            confidence: of the intervals.
+            floor: this meter for the original against itself at another optimisation level.
+        """
         self.finish()
         errors = {name: error.result() for name, error in self.numerical.items()}
         skipped = [
@@ -191,15 +214,18 @@ class DivergenceMeter:
             Skipped(metric=f"divergence.{name}", reason=reason) for name, reason in why.items()
         ]
         averaged = classes if "kl" not in why else None
+        noise = floor.usable_classes() if floor else None
         ranked = classes if "top5_agreement" not in why else None
         return (
             Divergence(
                 samples=self.samples,
                 source=source,
                 output=chosen.output if chosen else self.output,
-                kl=averaged.distribution("kl", confidence) if averaged else None,
-                kl_reverse=averaged.distribution("kl_reverse", confidence) if averaged else None,
-                js=averaged.distribution("js", confidence) if averaged else None,
+                kl=averaged.distribution("kl", confidence, noise) if averaged else None,
+                kl_reverse=averaged.distribution("kl_reverse", confidence, noise)
+                if averaged
+                else None,
+                js=averaged.distribution("js", confidence, noise) if averaged else None,
                 cross_entropy=averaged.mean("cross_entropy", confidence) if averaged else None,
                 entropy=averaged.entropy() if averaged else None,
                 top1_agreement=classes.agreement(1, confidence) if classes else None,

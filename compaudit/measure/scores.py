@@ -170,7 +170,8 @@ def class_scores(values: NDArray[Any], kind: Kind) -> Scores:
         floor = float(np.finfo(values.dtype).smallest_subnormal)
         log, floored = log_from_probabilities(shares, floor)
     else:
-        log = log_probabilities(rows[usable])
+        with np.errstate(over="ignore"):
+            log = log_probabilities(rows[usable])
         finite = np.isfinite(log).all(axis=-1)  # not where logits are 1e308 apart
         usable[usable] = finite
         log = log[finite]

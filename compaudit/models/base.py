@@ -111,7 +111,7 @@ class Tensor:
         role: what it is for.
         dtype: the stored element type, lower case: ``float32``, ``int8``, ``int4``, ``bfloat16``.
         shape: the *logical* shape; int4 packed two to a byte has the shape before packing.
-        stored_elements: elements in the file: 1 for a ConstantOfShape weight, values and indices for
+        stored_elements: elements in the file: 1 for a ConstantOfShape weight, values and indices of
             a sparse tensor, otherwise as many as the shape says.
         bytes: bytes it occupies where it is stored.
         values: reads the stored values, flat and in order, in chunks: numbers for float types,
@@ -162,7 +162,8 @@ class Value(msgspec.Struct, frozen=True):
 class Node:
     """One operation. `domain` is empty for standard operators; absent inputs are empty names.
 
-    `scope` says where it stands: empty in the main graph, else the path of the subgraph or function.
+    `scope` says where it stands: empty in the main graph, else the path of the subgraph or
+    function.
     """
 
     name: str
@@ -292,8 +293,9 @@ class Format(Protocol):
     Attributes:
         name: as reports show it: ``onnx``, ``pt2``, ``torchscript``, ``state-dict`` …
         runtime: what executes it, ``onnxruntime`` or ``torch``; None when it cannot be executed.
-        reading: ``static`` when reading executes nothing; ``trusted`` when it executes what the file
-            holds (only with ``--trust-model-code``); ``own`` when it executes the user's own module.
+        reading: ``static`` when reading executes nothing; ``trusted`` when it executes what the
+            file holds (only with ``--trust-model-code``); ``own`` when it executes the user's own
+            module.
         running: likewise for loading and running it.
     """
 

@@ -42,7 +42,9 @@ FORMATS: tuple[Format, ...] = (
     FactoryFormat(),
 )
 
-_FACTORY = re.compile(r"(?P<factory>[A-Za-z_][\w.]*:[A-Za-z_][\w.]*)(?:@(?P<weights>.+))?")
+_FACTORY = re.compile(
+    r"(?P<factory>(?:(?P<file>.+\.py)|[A-Za-z_][\w.]*):[A-Za-z_][\w.]*)(?:@(?P<weights>.+))?"
+)
 _HEAD_BYTES = 65536
 
 
@@ -52,12 +54,14 @@ def recognise(spec: str) -> Source:
     Raises:
         RequestError: it does not exist, is no model, or is of a kind nobody here reads.
     """
+    _refuse_unnameable(spec)
     path = Path(spec)
     factory = _FACTORY.fullmatch(spec)
     if factory is not None and not path.exists():
         weights = factory["weights"]
-        if weights is not None:
-            _head(Path(weights), weights)
+        for file in (factory["file"], weights):
+            if file is not None:
+                _head(Path(file), file)
         return Source(spec, "module", factory=factory["factory"], weights=weights)
     head = _head(path, spec)
     _refuse_lookalikes(head, spec)
@@ -67,7 +71,7 @@ def recognise(spec: str) -> Source:
     raise RequestError(
         f"{spec} is not a model compaudit knows",
         hint="give an ONNX, .pt2, TorchScript, state dict or safetensors file, "
-        "or package.module:factory",
+        "or package.module:factory, or file.py:factory",
         code="unknown-format",
         model=spec,
         stage="open",
@@ -155,6 +159,21 @@ def _head(path: Path, spec: str) -> Head:
     if size == 0:
         raise refuse("empty-file", f"{spec} is empty", "export or download the model again")
     return Head(path, start, size)
+
+
+def _refuse_unnameable(spec: str) -> None:
+    """A name that is not UTF-8 fits neither into a report nor into a message to a worker."""
+    try:
+        spec.encode()
+    except UnicodeEncodeError as error:
+        name = spec.encode("utf-8", "replace").decode()
+        raise RequestError(
+            f"the name {name} is not UTF-8, and no report could name it",
+            hint="rename the file, or make a link to it with another name: ln -s",
+            code="not-utf-8",
+            model=name,
+            stage="open",
+        ) from error
 
 
 def _refuse_lookalikes(head: Head, spec: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 import numpy as np
@@ -32,6 +32,8 @@ __all__ = [
 
 _ARRAY = 1
 _TEXTS = "texts"
+# NumPy itself takes a negative size, and reads beyond the buffer.
+_Header = tuple[str, tuple[Annotated[int, msgspec.Meta(ge=0)], ...]]
 _PREFIX = struct.Struct("<Q")
 PREFIX_BYTES = _PREFIX.size
 
@@ -158,7 +160,7 @@ def _decode_array(code: int, data: memoryview) -> NDArray[Any]:
     if code != _ARRAY:
         raise ValueError(f"unknown extension {code}")
     begin = PREFIX_BYTES + frame_length(data[:PREFIX_BYTES])
-    name, shape = msgspec.msgpack.decode(data[PREFIX_BYTES:begin], type=tuple[str, tuple[int, ...]])
+    name, shape = msgspec.msgpack.decode(data[PREFIX_BYTES:begin], type=_Header)
     if name == _TEXTS:
         texts = msgspec.msgpack.decode(data[begin:], type=list[str])
         return np.array(texts, dtype=object).reshape(shape)

@@ -32,6 +32,7 @@ class Workspace:
         self.feeds: Mapping[str, NDArray[Any]] = {}
         self.inference: Callable[[], object] | None = None
         self.dataset: Any = None
+        self.one_by_one = False
 
     @property
     def runner(self) -> Runner:

@@ -23,7 +23,7 @@ LAYERS = (
     ("workers",),
     ("models", "data", "machine", "cache", "envelope", "progress"),
     ("theory", "results", "config"),
-    ("errors", "units", ""),
+    ("errors", "units", "version", ""),
 )
 # Rooms that may import one another on their own layer.
 BESIDE = {

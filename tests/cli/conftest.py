@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,8 @@ def _on_terminal(text: str) -> str:
 
 
 Run = Callable[..., Outcome]
+Start = Callable[..., subprocess.Popen[bytes]]
+RunAll = Callable[[Mapping[Any, Sequence[str]]], dict[Any, Outcome]]
 
 
 @pytest.fixture(scope="session")
@@ -160,6 +163,41 @@ def run(schema: Draft202012Validator, files: Path, quiet_folder: Path) -> Run:
         )
 
     return run_command
+
+
+@pytest.fixture(scope="session")
+def run_all(run: Run) -> RunAll:
+    """Run many commands, as many at once as there are cores: for tables of cases."""
+
+    def run_commands(commands: Mapping[Any, Sequence[str]]) -> dict[Any, Outcome]:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            outcomes = pool.map(lambda command: run(*command), commands.values())
+            return dict(zip(commands, outcomes, strict=True))
+
+    return run_commands
+
+
+@pytest.fixture
+def start(files: Path, quiet_folder: Path) -> Iterator[Start]:
+    """Start the command and go on; it is killed when the test ends."""
+    started = []
+
+    def start_command(*arguments: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=files,
+            env=environment(quiet_folder, {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        started.append(process)
+        return process
+
+    yield start_command
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def environment(temporary: Path, extra: Mapping[str, str]) -> dict[str, str]:

@@ -19,13 +19,25 @@ MARKER = "<tensor>"
 
 _LARGEST_SHOWN = 1024
 
+_BY_FIELD = {
+    "f": AttributeProto.FLOAT,
+    "i": AttributeProto.INT,
+    "s": AttributeProto.STRING,
+    "t": AttributeProto.TENSOR,
+}
+_BY_LIST = {
+    "floats": AttributeProto.FLOATS,
+    "ints": AttributeProto.INTS,
+    "strings": AttributeProto.STRINGS,
+}
+
 
 def plain_attributes(attributes: Iterable[AttributeProto]) -> dict[str, Any]:
     """Numbers, text, lists and small arrays; subgraphs are left to the caller."""
     plain: dict[str, Any] = {}
     for attribute in attributes:
         name = text(attribute.name)
-        match attribute.type:
+        match _kind(attribute):
             case AttributeProto.FLOAT:
                 plain[name] = attribute.f
             case AttributeProto.INT:
@@ -70,7 +82,7 @@ def stored_attributes(
 
 def _as_tensor(attribute: AttributeProto) -> Iterator[TensorProto]:
     """A number or list of numbers as the tensor it stands for, with the same bytes."""
-    match attribute.type:
+    match _kind(attribute):
         case AttributeProto.FLOAT:
             yield TensorProto(data_type=TensorProto.FLOAT, float_data=[attribute.f])
         case AttributeProto.FLOATS:
@@ -90,6 +102,16 @@ def _as_tensor(attribute: AttributeProto) -> Iterator[TensorProto]:
                 dims=[len(attribute.strings)],
                 string_data=attribute.strings,
             )
+
+
+def _kind(attribute: AttributeProto) -> int:
+    """The attribute's type, which files of the first ONNX versions leave to be seen."""
+    if attribute.type != AttributeProto.UNDEFINED:
+        return attribute.type
+    for field, kind in _BY_FIELD.items():
+        if attribute.HasField(field):
+            return kind
+    return next((kind for field, kind in _BY_LIST.items() if getattr(attribute, field)), 0)
 
 
 def _small_array(tensor: TensorProto) -> Any:

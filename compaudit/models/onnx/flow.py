@@ -26,7 +26,7 @@ from compaudit.models.roles import (
     role_of_input,
 )
 
-__all__ = ["Flow", "Origin", "Step"]
+__all__ = ["FARTHEST", "Flow", "Origin", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,9 @@ class Step:
     node: Node | None
     real: bool | None = None
 
+
+FARTHEST = 64
+"""Nodes that a single value is followed over; enough for any exporter, bounded for any file."""
 
 _State = tuple[str, bool]
 """A value, and whether it holds real numbers."""
@@ -94,12 +97,11 @@ class Flow:
 
     def single_source(self, name: str) -> str:
         """The value that this one is, seen backwards through whatever hands it on unchanged."""
-        seen = {name}
-        while len(sources := self.sources.get(name, [])) == 1:
-            name, _ = sources[0]
-            if name in seen:
+        for _ in range(FARTHEST):
+            sources = self.sources.get(name, [])
+            if len(sources) != 1:
                 break
-            seen.add(name)
+            name, _node = sources[0]
         return name
 
     # ---------------------------------------------------------------------- building

@@ -7,13 +7,14 @@ it, not at the tensor. It is looked up through whatever carries the tensor there
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compaudit.models.base import Node, ZeroPoint
-from compaudit.models.onnx.flow import Flow
+from compaudit.models.onnx.flow import FARTHEST, Flow
 from compaudit.models.onnx.meaning import Lookup, Meaning
 from compaudit.models.onnx.packed import PACKED
 from compaudit.models.onnx.tensors import Payload
@@ -41,9 +42,6 @@ _ZERO_POINTS: dict[tuple[str, str], dict[int, tuple[int, int | str]]] = {
     (MICROSOFT, "DynamicQuantizeLSTM"): {1: (9, 0), 2: (11, 0)},
     (MICROSOFT, "QEmbedLayerNormalization"): {2: (13, 0), 3: (14, 0), 4: (15, 0), 5: (16, 0)},
 }
-
-# A tensor is rarely carried over more than a handful of nodes to where it is used.
-_FARTHEST = 64
 
 
 def meaning_of(name: str, payload: Payload, flow: Flow, payloads: Mapping[str, Payload]) -> Meaning:
@@ -82,10 +80,12 @@ def _uses(name: str, flow: Flow, rank: int) -> Iterator[tuple[Node, int, _Axes]]
     waiting: list[tuple[str, _Axes]] = [(name, tuple(range(rank)))]
     seen = {name}
     for value, axes in waiting:
-        for node, slot in flow.readers.get(value, ()):
+        for node, slot in islice(flow.readers.get(value, ()), FARTHEST):
             yield node, slot, axes
-        for step in flow.steps.get(value, ()):
-            if step.target not in seen and len(seen) < _FARTHEST:
+        if len(seen) > FARTHEST:
+            return
+        for step in islice(flow.steps.get(value, ()), FARTHEST):
+            if step.target not in seen:
                 seen.add(step.target)
                 waiting.append((step.target, _moved(axes, step.node)))
 

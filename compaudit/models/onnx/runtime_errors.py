@@ -13,6 +13,9 @@ _LONGEST = 300
 _KIND = re.compile(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
 _SOURCE = re.compile(r"/\S+\.(?:cc|h|hpp|cpp|cu|cuh):\d+ ")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
+_IN_NODE = re.compile(
+    r"Non-zero status code returned while running (\S+) node\. ?Name:'([^']*)' ?Status Message: "
+)
 _LOADING = re.compile(r"Load model from .{0,4096}? failed:", re.DOTALL)
 _FILLER = re.compile(
     r"This is an invalid model\. |with name ''|Fatal error: |Error in execution: "
@@ -55,9 +58,14 @@ def clean(error: BaseException) -> str:
     message = _LOADING.sub("", _KIND.sub("", str(error)))
     while (found := _SOURCE.search(message)) is not None:
         message = message[: found.start()] + _after_signature(message[found.end() :])
+    message = _IN_NODE.sub(_node, message)
     message = _CONTROL.sub(" ", _FILLER.sub("", message)).strip().rstrip(".")
     message = message or type(error).__name__
     return message if len(message) <= _LONGEST else message[: _LONGEST - 1] + "…"
+
+
+def _node(found: re.Match[str]) -> str:
+    return f"{found[1]} {found[2]!r}: " if found[2] else f"{found[1]}: "
 
 
 def load_error(error: BaseException) -> CompauditError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compaudit.errors import RequestError
-from compaudit.models.base import Dimension, RunSettings, Value
-from compaudit.models.onnx.elements import NUMBERS, NUMPY, PACKED_BITS, unpack
+from compaudit.models.base import RunSettings, Value
+from compaudit.models.onnx.arrays import HANDED_OVER, as_array, described, dtype_of
+from compaudit.models.onnx.elements import NUMBERS, PACKED_BITS
 from compaudit.models.onnx.mapped import mapped, size_of, unreadable
 from compaudit.models.onnx.runtime_errors import load_error, run_error
 from compaudit.models.onnx.skim import skim
@@ -42,11 +41,6 @@ _NATIVE_ERRORS: tuple[type[Exception], ...] = (
         for kind in vars(native).values()
         if isinstance(kind, type) and issubclass(kind, Exception)
     ),
-)
-
-# Types that sess.run neither takes nor gives as NumPy arrays.
-_HANDED_OVER = frozenset(
-    name for name in NUMBERS if name.startswith(("bfloat", "float8")) or name in PACKED_BITS
 )
 
 
@@ -78,8 +72,8 @@ class OnnxRunner:
             raise load_error(error) from error
         self.providers = _used_providers(self._session, provider)
         self._device = ("cuda", int(options.get("device_id", 0))) if provider == _CUDA else None
-        self.inputs = tuple(_value(argument) for argument in self._session.get_inputs())
-        self.outputs = tuple(_value(argument) for argument in self._session.get_outputs())
+        self.inputs = tuple(described(argument) for argument in self._session.get_inputs())
+        self.outputs = tuple(described(argument) for argument in self._session.get_outputs())
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Every output by name.
@@ -98,7 +92,7 @@ class OnnxRunner:
         except _NATIVE_ERRORS as error:
             raise run_error(error) from error
         return {
-            value.name: _as_array(value, result)
+            value.name: as_array(value, result)
             for value, result in zip(self.outputs, results, strict=True)
         }
 
@@ -135,7 +129,7 @@ class OnnxRunner:
         return call
 
     def _all_plain(self) -> bool:
-        return not any(value.dtype in _HANDED_OVER for value in (*self.inputs, *self.outputs))
+        return not any(value.dtype in HANDED_OVER for value in (*self.inputs, *self.outputs))
 
     def _check(self, feeds: Mapping[str, NDArray[Any]]) -> None:
         """Names and types; ONNX Runtime checks the sizes itself."""
@@ -149,7 +143,7 @@ class OnnxRunner:
                 f"the model has {what}" if unknown else f"there is {what}", expected
             )
         for name, array in feeds.items():
-            wanted, given = expected[name].dtype, _dtype_of(array)
+            wanted, given = expected[name].dtype, dtype_of(array)
             if wanted in NUMBERS and given != wanted:
                 raise _does_not_fit(f"input {name!r} takes {wanted}, the data is {given}", expected)
             if wanted in PACKED_BITS:
@@ -161,7 +155,7 @@ class OnnxRunner:
 
     def _ort_value(self, name: str, array: NDArray[Any]) -> Any:
         wanted = next(value.dtype for value in self.inputs if value.name == name)
-        if wanted in _HANDED_OVER:
+        if wanted in HANDED_OVER:
             bits = np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")
             return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, NUMBERS[wanted])
         array = np.ascontiguousarray(array)
@@ -212,6 +206,12 @@ def _provider(settings: RunSettings) -> tuple[str, dict[str, str]]:
         raise RequestError(
             f"this ONNX Runtime has no {name[:80]!r}",
             hint=f"available here: {', '.join(available)}{install}",
+            code="unknown-device",
+        )
+    if not options.get("device_id", "0").isdecimal():
+        raise RequestError(
+            f"{options['device_id'][:80]!r} is not the number of a device",
+            hint="number the device as in --device cuda:0",
             code="unknown-device",
         )
     return name, options
@@ -269,67 +269,9 @@ def _used_providers(session: Any, wanted: str) -> tuple[str, ...]:
     return used if wanted != _CPU else (_CPU,)
 
 
-# ----------------------------------------------------------------------- inputs and outputs
-
-
-def _value(argument: Any) -> Value:
-    """``tensor(float)`` with ``[None, 'N', 3]`` → ``float32`` with ``(None, "N", 3)``."""
-    dtype = re.sub(r"tensor\((\w+)\)", lambda found: _element(found[1]), argument.type)
-    dtype = re.sub(r"\bseq\(", "sequence(", dtype)
-    shape: tuple[Dimension, ...] | None = None
-    if dtype in NUMBERS:
-        shape = tuple(size if isinstance(size, int | str) else None for size in argument.shape)
-    return Value(argument.name, dtype, shape)
-
-
-def _element(name: str) -> str:
-    return {"float": "float32", "double": "float64"}.get(name, name)
-
-
-def _dtype_of(array: NDArray[Any]) -> str:
-    """The ONNX name of an array's type; ml_dtypes writes them with underscores."""
-    if array.dtype.kind in "USOT":
-        return "string"
-    return next((name for name, kind in NUMPY.items() if kind == array.dtype), str(array.dtype))
-
-
 def _does_not_fit(message: str, expected: Mapping[str, Value]) -> RequestError:
     return RequestError(
         message,
         hint="the model's inputs: " + ", ".join(f"{v.name} ({v.dtype})" for v in expected.values()),
         code="inputs-do-not-fit",
     )
-
-
-def _as_array(value: Value, result: Any) -> NDArray[Any]:
-    """One output as an array: tensors, equal tensors in a sequence, and ZipMap's probabilities."""
-    match result:
-        case np.ndarray():
-            return result
-        case ort.OrtValue() if result.is_tensor():
-            return _from_ort_value(result)
-        case [dict() as first, *_] if all(list(row) == list(first) for row in result):
-            return np.array([list(row.values()) for row in result])
-        case dict() if result:
-            return np.array(list(result.values()))
-        case [np.ndarray() as first, *_] if len({array.shape for array in result}) == 1:
-            return np.stack(result)
-        case np.generic() | float() | int() | str():
-            return np.asarray(result)
-    raise RequestError(
-        f"output {value.name!r} is {value.dtype}, which cannot be compared as an array",
-        hint="export the model with tensor outputs (scikit-learn: options={'zipmap': False})",
-        code="unsupported-output",
-    )
-
-
-def _from_ort_value(value: Any) -> NDArray[Any]:
-    dtype = _element(value.data_type().removeprefix("tensor(").removesuffix(")"))
-    if dtype not in _HANDED_OVER:
-        array: NDArray[Any] = value.numpy()
-        return array
-    shape = tuple(value.shape())
-    data = np.frombuffer(ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes()), np.uint8)
-    if dtype in PACKED_BITS:
-        return unpack(data, dtype, int(np.prod(shape))).reshape(shape)
-    return data.view(NUMPY[dtype]).reshape(shape)

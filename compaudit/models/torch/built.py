@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -57,9 +60,9 @@ def _kind(made: object) -> str:
 
 
 def _callable(source: Source) -> Any:
-    module_name, _, path = (source.factory or "").partition(":")
+    module_name, _, path = (source.factory or "").rpartition(":")
     try:
-        found: Any = importlib.import_module(module_name)
+        found: Any = _imported(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name + ".").startswith(error.name + "."):
             raise _refuse(
@@ -79,7 +82,9 @@ def _callable(source: Source) -> Any:
             source,
             "factory-failed",
             f"importing {module_name} raised {first_line(error)}",
-            f"run: python -c 'import {module_name}'",
+            f"run: python {module_name}"
+            if module_name.endswith(".py")
+            else f"run: python -c 'import {module_name}'",
         ) from error
     for name in path.split("."):
         if not hasattr(found, name):
@@ -99,6 +104,23 @@ def _callable(source: Source) -> Any:
             "name a callable that returns the network",
         )
     return found
+
+
+def _imported(module: str) -> ModuleType:
+    """``package.module``, or a file, as ``python file.py`` would: what lies beside it is found."""
+    if not module.endswith(".py"):
+        return importlib.import_module(module)
+    path = Path(module).resolve()
+    sys.path.insert(0, str(path.parent))
+    # Under its own name, by which data classes and pickles look a module up; unless that is taken.
+    name = path.stem if path.stem not in sys.modules else str(path)
+    found = importlib.util.spec_from_file_location(name, path)
+    assert found is not None, "recognise accepts files that end in .py"
+    assert found.loader is not None
+    imported = importlib.util.module_from_spec(found)
+    sys.modules[name] = imported
+    found.loader.exec_module(imported)
+    return imported
 
 
 def _refuse(source: Source, code: str, message: str, hint: str) -> RequestError:

@@ -105,21 +105,32 @@ def test_an_open_batch_is_one_run() -> None:
     assert runner.sizes == [8]
 
 
-@pytest.mark.parametrize("batch", [None, 4])
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "shape"),
     [
-        lambda x: np.float32(3.0),  # a loss
-        lambda x: np.zeros((7, len(x), 2)),  # time first
-        lambda x: np.zeros((0, 6)),  # nothing was detected
+        (lambda x: np.float32(x.sum()), (4,)),  # a loss
+        (lambda x: np.zeros((7, len(x), 2)), (4, 7, 1, 2)),  # time first
+        (lambda x: np.zeros((0, 6)), (4, 0, 6)),  # nothing was detected
     ],
 )
-def test_outputs_that_do_not_count_samples(answer: Any, batch: int | None) -> None:
-    def as_array(x: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(answer(x))
+def test_outputs_that_do_not_count_samples_are_run_one_by_one(
+    answer: Any, shape: tuple[int, ...]
+) -> None:
+    runner = FakeRunner(answer=lambda x: np.asarray(answer(x)))
+    got = run(runner, 2, 6)
+    assert got.shape == shape
+    assert runner.sizes == [4, 1, 1, 1, 1]
+    if shape == (4,):
+        np.testing.assert_allclose(got, X[2:6].reshape(4, -1).sum(axis=1), rtol=1e-6)
 
+
+@pytest.mark.parametrize(
+    "answer",
+    [lambda x: np.float32(3.0), lambda x: np.zeros((7, len(x), 2)), lambda x: np.zeros((0, 6))],
+)
+def test_a_fixed_batch_must_come_out_again(answer: Any) -> None:
     with pytest.raises(RequestError, match="its output 'y' has shape") as caught:
-        run(FakeRunner(answer=as_array), 0, 4, batch)
+        run(FakeRunner(4, lambda x: np.asarray(answer(x))), 0, 4, 4)
     assert caught.value.code == "output-without-samples"
     assert "first dimension" in caught.value.hint
 

@@ -108,9 +108,7 @@ class SyntheticMachine:
         self.random = Random(self.seed)
 
     @contextmanager
-    def open_arms(
-        self, models: Sequence[ModelName], second_first: bool
-    ) -> Iterator[Sequence[Arm]]:
+    def open_arms(self, models: Sequence[ModelName], second_first: bool) -> Iterator[Sequence[Arm]]:
         epoch = len(self.opened)
         self.opened.append((tuple(models), second_first))
         self.clock.advance(self.setup_s * self.load(self.clock.now))

@@ -1,6 +1,7 @@
 """What runs when: order, epochs, budget, extension and sentinel, on a fake clock."""
 
 import itertools
+from random import Random
 
 import pytest
 from synthetic_machine import SyntheticMachine, experiment, lognormal, pair
@@ -82,9 +83,11 @@ class TestPilotAndExtension:
         assert trace.two_looks
 
     def test_without_room_for_an_extension_there_is_one_look(self) -> None:
-        # Epochs of 2.2 s, six of them and a sentinel of 5.0 s: less than one epoch is left of 19 s.
-        machine = SyntheticMachine(pair(0.006, 0.005), process_noise=lognormal(0.1))
-        trace = machine.run(experiment(20))
+        # Six epochs of 1.6 s and a sentinel of 3.2 s leave less than one epoch of 14 s.
+        machine = SyntheticMachine(
+            pair(0.006, 0.005), setup_s=0.5, places=lambda epoch, place: 1.1 ** (epoch % 2 * place)
+        )
+        trace = machine.run(experiment(14))
         assert epochs_of(trace.blocks) == 6
         assert trace.sentinel
         assert not trace.two_looks
@@ -106,9 +109,7 @@ class TestPilotAndExtension:
             FAST, process_noise=lognormal(0.03), seed=5, places=lambda _, place: truth**-place
         )
         machine.call_s = pair(0.010, 0.010)
-        reference = SyntheticMachine(
-            pair(0.010, 0.010), process_noise=lognormal(0.03), seed=5
-        )
+        reference = SyntheticMachine(pair(0.010, 0.010), process_noise=lognormal(0.03), seed=5)
         wanted = [
             module.extension_epochs(epoch_values(one.run(experiment(1e9, resolution=0.5)).blocks))
             for one in (machine, reference)
@@ -131,24 +132,20 @@ class TestPilotAndExtension:
 class TestBudget:
     @pytest.mark.parametrize("seed", range(40))
     def test_it_is_exceeded_by_less_than_one_epoch(self, seed: int) -> None:
-        # Epochs cost up to three times, or half, of what the first one suggests.
-        load = itertools.cycle([1.0, 0.5, 3.0, 1.5])
-        machine = SyntheticMachine(pair(0.03, 0.02), setup_s=0.5 + seed / 20, seed=seed)
-        machine.load = lambda now: machine.factor  # type: ignore[attr-defined]
-        machine.factor = next(load)  # type: ignore[attr-defined]
-        longest = 0.0
-        original_open = machine.open_arms
+        # Starting an epoch costs up to three times, or half, of what the first one suggests.
+        random = Random(seed)
+        machine = SyntheticMachine(pair(0.03, 0.02), setup_s=0.2 + seed / 20)
+        factor = [1.0]
+        machine.load = lambda now: factor[0]
 
-        def open_arms(*arguments: object):  # type: ignore[no-untyped-def]
-            machine.factor = next(load)  # type: ignore[attr-defined]
-            return original_open(*arguments)  # type: ignore[arg-type]
+        def another_factor(what: str, share: float) -> None:
+            factor[0] = random.choice([0.5, 1.0, 1.5, 3.0])
 
-        machine.open_arms = open_arms  # type: ignore[method-assign]
         budget_s = 4.0 + seed
-        machine.run(experiment(budget_s))
+        machine.run(experiment(budget_s), on_progress=another_factor)
         ends = [0.0, *machine.epoch_ends]
-        longest = max(after - before for before, after in itertools.pairwise(ends))
-        assert machine.clock.now <= budget_s + longest
+        longest_s = max(after - before for before, after in itertools.pairwise(ends))
+        assert machine.clock.now <= budget_s + longest_s
 
     def test_a_budget_as_asked_is_not_announced(self) -> None:
         told: list[float] = []

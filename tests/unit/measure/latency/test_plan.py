@@ -80,11 +80,11 @@ class TestPlan:
             assert plan.sentinel_s <= 0.25 * budget
 
     def test_three_epochs_are_worth_more_than_a_sentinel(self) -> None:
-        # Sentinel 4 x 1.0 s of 16 s; its quarter gone, 3 epochs of 4.5 s would not fit, and they do.
-        arms = (ArmCost(0.03), ArmCost(0.9))
-        plan = make_plan(16.0, 0.5, arms)
-        assert plan.epochs == 3
-        assert plan.sentinel_s == 0
+        # A sentinel of 3.0 s is a quarter of 12 s, and the rest would hold two epochs of 3.7 s.
+        plan = make_plan(12.0, 0.5, (ArmCost(0.001), ArmCost(0.79)))
+        assert 9.0 < 3 * plan.epoch_s < 12.0
+        assert (plan.epochs, plan.sentinel_s) == (3, 0)
+        assert make_plan(15.0, 0.5, (ArmCost(0.001), ArmCost(0.79))).sentinel_s > 0
 
     def test_less_than_one_epoch_is_one_quad_of_single_calls(self) -> None:
         plan = make_plan(5.0, 10.0, (ArmCost(5.0), ArmCost(5.0)))
@@ -106,7 +106,7 @@ class TestBudget:
 
     def test_slow_models_get_a_full_pilot_and_the_sentinel(self) -> None:
         arms = (ArmCost(0.02), ArmCost(0.05))
-        # Blocks of (4 + 1) x 20 ms and 4 x 50 ms: epochs of 1 + 16 x 0.3, sentinel 4 x (1 + 8 x 0.1).
+        # Blocks of 5 x 20 and 4 x 50 ms: epochs of 1 + 16 x 0.3 s, the sentinel's of 1 + 8 x 0.1.
         assert grant_budget(None, 1.0, arms) == pytest.approx(6 * 5.8 + 4 * 1.8)
 
     def test_a_slow_start_gets_four_times_the_sentinel(self) -> None:

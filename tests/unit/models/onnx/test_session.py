@@ -44,6 +44,20 @@ def test_inputs_and_outputs_are_described(kit) -> None:
     assert (value.name, value.dtype, value.shape) == ("x", "int64", ("batch", 3, None))
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "float64", "bool"])
+def test_plain_types(kit, dtype) -> None:
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    path = kit.write(
+        [node("Identity", ["x"], ["y"])],
+        inputs=[info("x", kind, [2])],
+        outputs=[info("y", kind, [2])],
+    )
+    data = np.array([0, 1], dtype)
+    runner = kit.load(path)
+    assert runner.inputs[0].dtype == dtype
+    np.testing.assert_array_equal(runner.run({"x": data})["y"], data, strict=True)
+
+
 def test_bind_is_one_inference(kit, relu) -> None:
     call = kit.load(relu).bind(X)
     for _ in range(3):
@@ -248,6 +262,12 @@ def test_unknown_devices(kit, relu, device, message, hint) -> None:
     assert hint in error.hint
 
 
+def test_a_device_number_that_is_none(kit, relu, monkeypatch) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    error = load_refusal(kit, relu, device="cuda:first")
+    assert (error.code, "'first'" in error.message) == ("unknown-device", True)
+
+
 @pytest.mark.skipif("CUDAExecutionProvider" in ort.get_available_providers(), reason="has CUDA")
 def test_cuda_without_cuda(kit, relu) -> None:
     assert "compaudit[gpu]" in load_refusal(kit, relu, device="cuda:1").hint
@@ -366,6 +386,11 @@ def test_loading_an_ordinary_model_does_not_import_onnx(relu) -> None:
         ),
         ("a\x1b[31mred\x07\n  text", "a [31mred text"),
         ("", "RuntimeError"),
+        (
+            "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Non-zero status code returned while "
+            "running Gather node. Name:'g' Status Message: out of bounds",
+            "Gather 'g': out of bounds",
+        ),
     ],
 )
 def test_clean(message, expected) -> None:

@@ -1,0 +1,1 @@
+"""How many multiply-accumulates does one inference take?"""

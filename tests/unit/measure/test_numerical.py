@@ -1,0 +1,115 @@
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compaudit.measure.numerical import NumericalError
+from compaudit.results import OutputError
+
+
+def measured(original: Any, compressed: Any) -> tuple[OutputError, dict[str, str]]:
+    error = NumericalError()
+    error.update(np.asarray(original), np.asarray(compressed))
+    return error.result()
+
+
+def test_by_hand() -> None:
+    # errors 1, 0, 2, 1: powers 1 + 4 + 9 + 16 = 30 and 6, product 0·… = 2·1 + 2·2 + 1·3 + 5·4 = 29
+    error, reasons = measured([[1.0, 2.0], [3.0, 4.0]], [[2.0, 2.0], [1.0, 5.0]])
+    assert error.max_abs_error == 2
+    assert error.mean_abs_error == 1
+    assert error.sqnr_db == pytest.approx(10 * math.log10(30 / 6), rel=1e-15)
+    assert error.cosine == pytest.approx(29 / math.sqrt(30 * 34), rel=1e-15)
+    assert (error.nonfinite_original, error.nonfinite_compressed) == (0, 0)
+    assert reasons == {}
+
+
+def test_rounding_to_eight_bits_costs_what_the_textbook_says() -> None:
+    # A full-scale uniform signal has 6.02 dB for each bit.
+    signal = np.random.default_rng(0).uniform(-1, 1, 200_000)
+    error, _ = measured(signal, np.round(signal * 128) / 128)
+    assert error.sqnr_db == pytest.approx(20 * math.log10(2) * 8, abs=0.05)
+
+
+@pytest.mark.parametrize("size", [1, 3, 10, 64])
+def test_batches_do_not_matter(size: int) -> None:
+    a = np.random.default_rng(1).normal(size=(64, 3, 2)).astype(np.float32)
+    b = a + np.random.default_rng(2).normal(size=a.shape).astype(np.float32) / 10
+    whole, _ = measured(a, b)
+    parts = NumericalError()
+    for start in range(0, 64, size):
+        parts.update(a[start : start + size], b[start : start + size])
+    got, _ = parts.result()
+    for name in ("max_abs_error", "mean_abs_error", "sqnr_db", "cosine"):
+        assert getattr(got, name) == pytest.approx(getattr(whole, name), rel=1e-12)
+
+
+def test_identical_outputs() -> None:
+    error, reasons = measured([1.0, -2.0], [1.0, -2.0])
+    assert (error.max_abs_error, error.mean_abs_error, error.sqnr_db) == (0, 0, None)
+    assert error.cosine == pytest.approx(1, rel=1e-15)
+    assert set(reasons) == {"sqnr_db"}
+    assert "identical" in reasons["sqnr_db"]
+
+
+def test_silent_outputs() -> None:
+    error, reasons = measured([0.0, 0.0], [1.0, 0.0])
+    assert (error.max_abs_error, error.sqnr_db, error.cosine) == (1, None, None)
+    assert set(reasons) == {"sqnr_db", "cosine"}
+    error, reasons = measured([1.0, 0.0], [0.0, 0.0])
+    assert error.sqnr_db == 0  # the error is the signal
+    assert set(reasons) == {"cosine"}
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("which", ["original", "compressed", "both"])
+def test_what_is_not_a_number_is_never_averaged_away(bad: float, which: str) -> None:
+    a, b = np.ones(1000), np.ones(1000)
+    if which != "compressed":
+        a[7] = bad
+    if which != "original":
+        b[7] = -bad
+    error, reasons = measured(a, b)
+    assert error.nonfinite_original == (which != "compressed")
+    assert error.nonfinite_compressed == (which != "original")
+    for name in ("max_abs_error", "mean_abs_error", "sqnr_db", "cosine"):
+        assert getattr(error, name) is None
+        assert "1 of 1000" in reasons[name]
+
+
+def test_infinities_that_both_agree_on_are_no_error() -> None:
+    a, b = np.array([1.0, -np.inf, np.inf]), np.array([2.0, -np.inf, np.inf])
+    error, reasons = measured(a, b)
+    assert (error.max_abs_error, error.sqnr_db) == (1, 0)
+    assert (error.nonfinite_original, error.nonfinite_compressed) == (2, 2)
+    assert reasons == {}
+
+
+def test_float16_does_not_overflow() -> None:
+    error, _ = measured(np.full(9, 60000, np.float16), np.full(9, -60000, np.float16))
+    assert error.max_abs_error == 120_000  # beyond the 65504 of float16
+    assert error.cosine == pytest.approx(-1, rel=1e-12)
+
+
+def test_whole_numbers_and_bools() -> None:
+    assert measured(np.uint8([0, 255]), np.uint8([255, 0]))[0].max_abs_error == 255
+    assert measured([True, False], [True, True])[0].mean_abs_error == 0.5
+
+
+def test_the_imaginary_part_counts() -> None:
+    error, _ = measured(np.array([1 + 2j]), np.array([1 - 1j]))
+    assert (error.max_abs_error, error.mean_abs_error) == (3, 1.5)
+    assert error.sqnr_db == pytest.approx(10 * math.log10(5 / 9))
+
+
+def test_nothing_to_compare() -> None:
+    error, reasons = measured(np.zeros((4, 0)), np.zeros((4, 0)))
+    assert error.max_abs_error is None
+    assert len(reasons) == 4
+
+
+def test_numbers_too_large_to_square() -> None:
+    error, reasons = measured([1e200], [2e200])
+    assert error.sqnr_db is None
+    assert len(reasons) == 4

@@ -1,0 +1,61 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from compaudit.theory.coding import kt_code_length, plug_in_entropy
+
+
+def sequential_kt(symbols: list[int], alphabet: int) -> float:
+    """The same code, symbol by symbol: P(next = i) = (nᵢ + ½)/(n + K/2)."""
+    seen = [0.0] * alphabet
+    bits = 0.0
+    for position, symbol in enumerate(symbols):
+        bits -= math.log2((seen[symbol] + 0.5) / (position + alphabet / 2))
+        seen[symbol] += 1
+    return bits
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(5, 9))
+def test_kt_is_the_sequential_code(symbols: list[int], alphabet: int) -> None:
+    counts = np.bincount(symbols, minlength=5)
+    expected = sequential_kt(symbols, alphabet)
+    assert kt_code_length(counts, alphabet) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_kt_by_hand() -> None:
+    # Two symbols, one of each, K = 2: ½ · (½ / 2) = 1/8, so 3 bits.
+    assert kt_code_length([1, 1], 2) == pytest.approx(3.0, rel=1e-12)
+    # 0 0: ½ · (1½ / 2) = 3/8.
+    assert kt_code_length([2], 2) == pytest.approx(math.log2(8 / 3), rel=1e-12)
+
+
+def test_kt_approaches_the_entropy_from_above() -> None:
+    counts = np.array([900_000, 60_000, 40_000])
+    entropy = stats.entropy(counts, base=2) * counts.sum()
+    length = kt_code_length(counts, 3)
+    # (K − 1)/2 · log₂ N is the price of not knowing the frequencies (Rissanen): 20 bits here.
+    assert entropy < length < entropy + 25
+
+
+@pytest.mark.parametrize(
+    ("counts", "bits"), [([1, 1], 1.0), ([1] * 64, 6.0), ([3, 1], 0.8112781244591328), ([5], 0.0)]
+)
+def test_plug_in_entropy(counts: list[int], bits: float) -> None:
+    assert plug_in_entropy(counts) == pytest.approx(bits, abs=1e-12)
+
+
+def test_nothing_costs_nothing() -> None:
+    assert kt_code_length([], 4) == 0
+    assert kt_code_length([7], 1) == pytest.approx(0, abs=1e-9)
+    assert plug_in_entropy([0, 0]) == 0
+
+
+def test_impossible_counts_are_refused() -> None:
+    with pytest.raises(ValueError, match="negative"):
+        kt_code_length([-1, 2], 4)
+    with pytest.raises(ValueError, match="alphabet"):
+        kt_code_length([1, 1, 1], 2)
