@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
@@ -52,25 +53,23 @@ def input_sizes(
     declared: dict[str, tuple[Dimension, ...]] = {}
     for value in inputs:
         shape = given.get(value.name)
-        if shape is None:
-            if value.shape is None:
-                continue
-            shape = value.shape  # type: ignore[assignment]
-        elif value.shape is not None and len(value.shape) == len(shape):
-            for size, number in zip(value.shape, shape, strict=True):
-                if isinstance(size, str):
-                    symbols.setdefault(size, number)
-        assert shape is not None
-        declared[value.name] = tuple(shape)
-    for shape in declared.values():
-        if shape and isinstance(shape[0], str):
-            symbols.setdefault(shape[0], 1)
+        if shape is not None:
+            declared[value.name] = shape
+            if value.shape is not None and len(value.shape) == len(shape):
+                for size, number in zip(value.shape, shape, strict=True):
+                    if isinstance(size, str):
+                        symbols.setdefault(size, number)
+        elif value.shape is not None:
+            declared[value.name] = value.shape
+    for dimensions in declared.values():
+        if dimensions and isinstance(dimensions[0], str):
+            symbols.setdefault(dimensions[0], 1)
     filled = {
         name: tuple(
             1 if size is None and place == 0 else _size(size, symbols)
-            for place, size in enumerate(shape)
+            for place, size in enumerate(dimensions)
         )
-        for name, shape in declared.items()
+        for name, dimensions in declared.items()
     }
     return filled, symbols
 
@@ -115,7 +114,7 @@ def _size(size: Dimension, symbols: Mapping[str, int]) -> Dimension:
 
 _CALLS: dict[str, Callable[..., int]] = {
     "Add": lambda *terms: sum(terms),
-    "Mul": lambda *factors: _product(factors),
+    "Mul": lambda *factors: math.prod(factors),
     "Pow": lambda base, power: _power(base, power),
     "Mod": lambda value, by: value % by,
     "PythonMod": lambda value, by: value % by,
@@ -165,14 +164,7 @@ def _evaluate(node: ast.expr, symbols: Mapping[str, int]) -> int:
     return found
 
 
-def _product(factors: tuple[int, ...]) -> int:
-    found = 1
-    for factor in factors:
-        found *= factor
-    return found
-
-
 def _power(base: int, power: int) -> int:
     if not 0 <= power <= 62:
         raise ValueError("no size")
-    return base**power
+    return math.prod([base] * power)

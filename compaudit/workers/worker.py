@@ -34,8 +34,13 @@ __all__ = ["Pending", "Worker"]
 _POLL_S = 0.25
 # A third faster for large outputs than the usual 64 KiB.
 _PIPE_BYTES = 2**20
-_START = "import sys; sys.path.append(sys.argv[1]); from compaudit.workers import child; "
-_START += "child.main(sys.argv[2:])"
+# The very package that the parent runs, wherever else another compaudit is installed; everything
+# else is found as usual.
+_START = (
+    "import sys; root = sys.argv[1]; sys.path.insert(0, root); import compaudit; "
+    "sys.path.remove(root); sys.path.append(root); "
+    "from compaudit.workers import child; child.main(sys.argv[2:])"
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -118,7 +118,7 @@ def _on_terminal(text: str) -> str:
 
 Run = Callable[..., Outcome]
 Start = Callable[..., subprocess.Popen[bytes]]
-RunAll = Callable[[Mapping[Any, Sequence[str]]], dict[Any, Outcome]]
+RunAll = Callable[..., dict[Any, Outcome]]
 
 
 @pytest.fixture(scope="session")
@@ -169,9 +169,9 @@ def run(schema: Draft202012Validator, files: Path, quiet_folder: Path) -> Run:
 def run_all(run: Run) -> RunAll:
     """Run many commands, as many at once as there are cores: for tables of cases."""
 
-    def run_commands(commands: Mapping[Any, Sequence[str]]) -> dict[Any, Outcome]:
+    def run_commands(commands: Mapping[Any, Sequence[str]], **settings: Any) -> dict[Any, Outcome]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            outcomes = pool.map(lambda command: run(*command), commands.values())
+            outcomes = pool.map(lambda command: run(*command, **settings), commands.values())
             return dict(zip(commands, outcomes, strict=True))
 
     return run_commands
@@ -236,28 +236,24 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _write_models(folder: Path) -> None:
     weights = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     _save(folder / "original.onnx", _dense(weights))
-    _save(folder / "compressed.onnx", _dense(weights.round(1)))
-    _save(folder / "pruned.onnx", _dense(np.where(np.abs(weights) < 1, 0, weights)))
+    _save(folder / "compressed.onnx", _dense(weights.round(1).astype(np.float32)))
     _save(folder / "renamed_output.onnx", _dense(weights, output="scores"))
-    _save(folder / "renamed_input.onnx", _dense(weights, input_name="pixels"))
     _save(folder / "five_classes.onnx", _dense(np.ones((4, 5), np.float32)))
     _save(folder / "wide_input.onnx", _dense(np.ones((7, 3), np.float32)))
     _save(folder / "open_input.onnx", _dense(weights, sizes=("N", "features")))
-    _save(folder / "fixed_batch.onnx", _dense(weights, sizes=(2, 4)))
     _save(folder / "two_outputs.onnx", _two_outputs(weights))
     _save(folder / "integers.onnx", _integers())
     _save(folder / "unknown_operator.onnx", _one_node("Frobnicate"))
     _save(folder / "unknown_domain.onnx", _one_node("Frobnicate", domain="com.example"))
     _save(folder / "future_opset.onnx", _one_node("Relu", opset=99))
     _save(folder / "future_format.onnx", _one_node("Relu", ir_version=99))
-    _save(folder / "not_numbers.onnx", _one_node("Sqrt", inputs=["negative"]))
     _save(folder / "segfault.onnx", _one_node("Max", inputs=["input", ""], opset=13))
     _save(folder / "endless.onnx", _endless())
     _save(folder / "hungry.onnx", _hungry())
     _save(folder / "missing_data.onnx", _external(weights, "nowhere.bin"))
     _save(folder / "escaping_data.onnx", _external(weights, "../../etc/passwd"))
     whole = (folder / "original.onnx").read_bytes()
-    for share in (0.02, 0.1, 0.5, 0.9, 0.99):
+    for share in (0.02, 0.5, 0.99):
         (folder / f"cut_{share}.onnx").write_bytes(whole[: max(1, int(len(whole) * share))])
 
 
@@ -269,7 +265,6 @@ def _model(
     nodes: list[onnx.NodeProto],
     weights: Sequence[onnx.TensorProto] = (),
     *,
-    input_name: str = "input",
     sizes: Sequence[Any] = ("N", 4),
     outputs: Mapping[str, Sequence[Any]] | None = None,
     dtype: int = TensorProto.FLOAT,
@@ -281,7 +276,7 @@ def _model(
     graph = helper.make_graph(
         nodes,
         "graph",
-        [helper.make_tensor_value_info(input_name, dtype, sizes)],
+        [helper.make_tensor_value_info("input", dtype, sizes)],
         [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
             for name, shape in shapes.items()
@@ -297,18 +292,15 @@ def _model(
 def _dense(
     weights: np.ndarray[Any, Any],
     *,
-    input_name: str = "input",
     output: str = "logits",
     sizes: Sequence[Any] | None = None,
 ) -> onnx.ModelProto:
-    weights = weights.astype(np.float32)
     inputs, classes = weights.shape
     return _model(
-        [helper.make_node("MatMul", [input_name, "weights"], [output])],
+        [helper.make_node("MatMul", ["input", "weights"], [output])],
         [numpy_helper.from_array(weights, "weights")],
-        input_name=input_name,
         sizes=sizes or ("N", inputs),
-        outputs={output: ((sizes or ("N",))[0], classes)},
+        outputs={output: ("N", classes)},
     )
 
 
@@ -341,24 +333,10 @@ def _integers() -> onnx.ModelProto:
 
 
 def _one_node(
-    operator: str,
-    *,
-    inputs: Sequence[str] = ("input",),
-    domain: str = "",
-    opset: int = 17,
-    ir_version: int = 8,
+    operator: str, *, inputs: Sequence[str] = ("input",), domain: str = "", **versions: int
 ) -> onnx.ModelProto:
-    nodes = [helper.make_node(operator, inputs, ["logits"], domain=domain)]
-    if inputs == ["negative"]:
-        nodes.insert(0, helper.make_node("Sub", ["zero", "input"], ["negative"]))
-    zero = numpy_helper.from_array(np.array(-1e-3, np.float32), "zero")
-    return _model(
-        nodes,
-        [zero] if inputs == ["negative"] else [],
-        opset=opset,
-        ir_version=ir_version,
-        domain=domain,
-    )
+    node = helper.make_node(operator, inputs, ["logits"], domain=domain)
+    return _model([node], domain=domain, **versions)
 
 
 def _endless() -> onnx.ModelProto:
@@ -421,7 +399,6 @@ def _write_no_models(folder: Path) -> None:
     )
     (folder / "text.onnx").write_text("This is a note about a model.\n")
     (folder / "random.onnx").write_bytes(np.random.default_rng(7).bytes(4096))
-    (folder / "table.onnx").write_text("a,b\n1,2\n")
     with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
         archive.writestr("readme.txt", "nothing here")
     os.mkfifo(folder / "pipe.onnx")
@@ -435,7 +412,7 @@ class _Bomb:
 
 
 def _write_pickles(folder: Path) -> None:
-    for protocol in range(5):
+    for protocol in (0, 2, 4):
         (folder / f"bomb_{protocol}.pkl").write_bytes(pickle.dumps(_Bomb(), protocol))
     held = io.BytesIO()
     pickle.dump({"weight": _Bomb()}, held, 2)
@@ -452,17 +429,12 @@ def _write_data(folder: Path) -> None:
     save(folder / "data.npz", input=inputs, labels=labels)
     save(folder / "unlabelled.npz", input=inputs)
     save(folder / "out_of_range.npz", input=inputs, labels=labels + 5)
-    save(folder / "negative_labels.npz", input=inputs, labels=labels - 3)
-    save(folder / "float_labels.npz", input=inputs, labels=labels + 0.5)
     save(folder / "no_samples.npz", input=inputs[:0], labels=labels[:0])
     save(folder / "lengths_differ.npz", input=inputs, labels=labels[:-1])
     save(folder / "other_names.npz", left=inputs, right=inputs, labels=labels)
     save(folder / "other_shape.npz", input=inputs[:, :3], labels=labels)
     save(folder / "text_inputs.npz", input=inputs.astype("U8"), labels=labels)
-    save(folder / "whole_numbers.npz", input=np.arange(40).reshape(20, 2), labels=labels[:20])
     save(folder / "objects.npz", input=np.array([{}] * 40, object), labels=labels)
-    save(folder / "nan_inputs.npz", input=np.full_like(inputs, np.nan), labels=labels)
-    save(folder / "only_labels.npz", labels=labels)
     whole = (folder / "data.npz").read_bytes()
     (folder / "cut.npz").write_bytes(whole[:200])
     damaged = bytearray(whole)
@@ -471,4 +443,3 @@ def _write_data(folder: Path) -> None:
     (folder / "damaged.npz").write_bytes(bytes(damaged))
     (folder / "empty.npz").write_bytes(b"")
     (folder / "data.csv").write_text("1,2,3,4\n")
-    (folder / "folder.npz").mkdir()

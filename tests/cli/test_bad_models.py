@@ -17,7 +17,6 @@ NO_MODELS = [
     ("page.onnx", "web-page", "web page", "raw file"),
     ("pointer.onnx", "git-lfs-pointer", "Git LFS pointer", "git lfs pull"),
     ("text.onnx", "unknown-format", "not a model", "ONNX"),
-    ("table.onnx", "unknown-format", "not a model", "ONNX"),
     ("random.onnx", "unknown-format", "not a model", "ONNX"),
     ("archive.zip", "unknown-format", "not a model", "ONNX"),
     ("pipe.onnx", "not-a-file", "not a regular file", "model file"),
@@ -26,8 +25,8 @@ NO_MODELS = [
 ]
 
 
-BOMBS = ["bomb_0.pkl", "bomb_1.pkl", "bomb_2.pkl", "bomb_3.pkl", "bomb_4.pkl", "bomb.pt"]
-CUTS = [f"cut_{share}.onnx" for share in (0.02, 0.1, 0.5, 0.9, 0.99)]
+BOMBS = ["bomb_0.pkl", "bomb_2.pkl", "bomb_4.pkl", "bomb.pt"]
+CUTS = [f"cut_{share}.onnx" for share in (0.02, 0.5, 0.99)]
 OUTSIDE = [("missing_data.onnx", "nowhere.bin"), ("escaping_data.onnx", "passwd")]
 
 
@@ -52,7 +51,6 @@ def test_what_is_no_model_is_refused(
 
 def test_the_original_is_checked_too_and_text_says_it_on_stderr_alone(run: Run) -> None:
     run("compare", "pointer.onnx", "original.onnx").refused("pointer.onnx", hint="git lfs pull")
-    run("inspect", "original.onnx", "empty.onnx").refused("empty.onnx")
 
 
 @pytest.mark.parametrize("name", CUTS)
@@ -127,12 +125,6 @@ def test_a_model_that_cannot_be_run_is_still_counted(
     assert report["alpha"]["file_bytes"] > 0
     assert report["divergence"] is None
     assert {"divergence", "delta"} <= {skipped["metric"] for skipped in report["skipped"]}
-
-
-def test_inspect_reads_what_cannot_be_run(run: Run) -> None:
-    names = [name for name, _, _ in CANNOT_RUN]
-    report = run("inspect", *names, "--json").done()
-    assert [model["path"] for model in report["models"]] == names
 
 
 @pytest.mark.parametrize(("name", "said", "hint"), DIFFERENT)

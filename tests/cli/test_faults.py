@@ -58,8 +58,9 @@ def test_both_models_may_die(run: Run) -> None:
 
 
 def test_inspect_runs_none_of_them(run: Run) -> None:
-    report = run("inspect", "segfault.onnx", "endless.onnx", "hungry.onnx", "--json").done()
-    assert len(report["models"]) == 3
+    names = ["segfault.onnx", "endless.onnx", "hungry.onnx", "unknown_operator.onnx"]
+    report = run("inspect", *names, "future_opset.onnx", "--json").done()
+    assert [model["path"] for model in report["models"]] == [*names, "future_opset.onnx"]
 
 
 @pytest.mark.parametrize(

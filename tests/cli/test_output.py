@@ -88,9 +88,7 @@ def test_a_report_is_never_half_written(run: Run, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [old]
 
 
-@pytest.mark.parametrize(
-    "command", [("--help",), ("--version",), ("schema",), PAIR, (*PAIR, "--json")]
-)
+@pytest.mark.parametrize("command", [("--help",), ("--version",), ("schema",), (*PAIR, "--json")])
 def test_a_full_stdout(run: Run, command: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
         outcome = run(*command, stdout=full)
@@ -124,16 +122,14 @@ def test_closed_streams(files: Path) -> None:
 
 # ------------------------------------------------------------------------------------ names
 
+HOSTILE = ("escape codes", "line feed", "workflow command", "bidirectional")
 NAMES = {
     "escape codes": "\x1b[31mred\x1b[0m\x07.onnx",
     "rich markup": "[bold]x[red].onnx",
     "line feed": "one\n::error::two.onnx",
     "workflow command": "::error::x.onnx",
-    "colon": "package:factory.onnx",
-    "dash": "./-q.onnx",
     "letters": "näme→δ.onnx",
     "bidirectional": "\u202exnno.onnx",
-    "space": " a  b .onnx",
 }
 
 
@@ -142,10 +138,11 @@ def named(run_all: RunAll, files: Path) -> dict[str, Outcome]:
     """A model under each of these names, and one that is missing; as text and as JSON."""
     for name in NAMES.values():
         shutil.copy(files / "original.onnx", files / name)
-    cases = {}
+    cases: dict[str, tuple[str, ...]] = {}
     for what, name in NAMES.items():
         cases[what] = ("compare", name, "compressed.onnx", "--only", "size")
-        cases[f"{what}, missing"] = ("compare", "original.onnx", f"{name}.gone", "--json")
+        if what in HOSTILE:
+            cases[f"{what}, missing"] = ("compare", "original.onnx", f"{name}.gone", "--json")
     return run_all(cases)
 
 
@@ -156,15 +153,15 @@ def test_a_name_is_only_a_name(named: dict[str, Outcome], what: str) -> None:
     first = outcome.stdout.splitlines()[0]
     assert first.endswith("→ compressed.onnx")
     _assert_harmless(outcome.stdout)
-    missing = named[f"{what}, missing"]
-    missing.refused()
-    _assert_harmless(missing.stderr)
-    assert not any(line.startswith("::") for line in (outcome.stdout + missing.stderr).splitlines())
+    if what in HOSTILE:
+        missing = named[f"{what}, missing"]
+        missing.refused()
+        _assert_harmless(missing.stderr)
 
 
 def _assert_harmless(text: str) -> None:
-    unwanted = [letter for letter in text if not letter.isprintable() and letter != "\n"]
-    assert unwanted == []
+    assert [letter for letter in text if not letter.isprintable() and letter != "\n"] == []
+    assert [line for line in text.splitlines() if line.lstrip().startswith("::")] == []
 
 
 def test_json_keeps_every_name_as_it_is(run: Run, named: dict[str, Outcome]) -> None:
@@ -177,7 +174,7 @@ def test_json_keeps_every_name_as_it_is(run: Run, named: dict[str, Outcome]) -> 
 
 def test_a_name_that_is_not_utf_8_is_refused(run: Run, files: Path) -> None:
     name = b"latin1-\xe9.onnx"
-    shutil.copy(files / "original.onnx", os.fsencode(files) + b"/" + name)
+    shutil.copy(files / "original.onnx", files / os.fsdecode(name))
     assert run("inspect", name, "--json").refused("UTF-8", hint="ln -s") == "not-utf-8"
     run("compare", "original.onnx", name, "--only", "divergence").refused("UTF-8")
 
@@ -195,10 +192,8 @@ def test_terminals_that_know_no_greek(run: Run, settings: dict[str, str]) -> Non
     assert outcome.code == 1
     assert outcome.stderr == ""
     assert "original.onnx" in outcome.stdout
-    run("inspect", "missing.onnx", env=settings).refused("missing.onnx")
 
 
 def test_colour_only_where_it_is_wanted(run: Run) -> None:
-    assert "\x1b" not in run(*PAIR).stdout
     assert "\x1b" in run(*PAIR, *FAILED, env={"FORCE_COLOR": "1"}).stdout
     assert "\x1b" not in run(*PAIR, *FAILED, "--json", env={"FORCE_COLOR": "1"}).stdout

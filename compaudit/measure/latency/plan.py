@@ -99,9 +99,10 @@ def grant_budget(asked_s: float | None, setup_s: float, arms: tuple[ArmCost, ...
 
 
 def make_plan(budget_s: float, setup_s: float, arms: tuple[ArmCost, ...]) -> Plan:
-    """The fullest pilot that fits the budget beside the sentinel, else without it.
+    """The fullest pilot that fits the budget beside the sentinel.
 
-    Where not even three epochs fit: two or one of them, and of the last resort a single quad.
+    Where three epochs do not, the sentinel goes; then there are two epochs, or one, and in the end
+    one of a single quad.
 
     Args:
         budget_s: seconds for everything.
@@ -109,12 +110,11 @@ def make_plan(budget_s: float, setup_s: float, arms: tuple[ArmCost, ...]) -> Pla
         arms: the models that take turns.
     """
     sentinel_s = _sentinel_s(setup_s, arms)
-    kept = (sentinel_s, 0.0) if sentinel_s <= budget_s * SENTINEL_SHARE else (0.0,)
-    for kept_s in kept:
-        for epochs, quads, shortest in _STEPS:
-            epoch_s = _epoch_s(setup_s, arms, quads, shortest=shortest)
-            if epochs * epoch_s + kept_s <= budget_s:
-                return Plan(budget_s, epochs, quads, shortest, epoch_s, kept_s)
+    kept_s = sentinel_s if sentinel_s <= budget_s * SENTINEL_SHARE else 0.0
+    for epochs, quads, shortest in _STEPS:
+        epoch_s = _epoch_s(setup_s, arms, quads, shortest=shortest)
+        if epochs * epoch_s + kept_s <= budget_s:
+            return Plan(budget_s, epochs, quads, shortest, epoch_s, kept_s)
     for quads in (_QUADS[-1], 1):
         epoch_s = _epoch_s(setup_s, arms, quads, shortest=True)
         if epoch_s <= budget_s:

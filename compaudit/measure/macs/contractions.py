@@ -7,7 +7,7 @@ were not there: every published figure is counted so.
 
 from __future__ import annotations
 
-from compaudit.measure.macs.operands import Operands, Rule, Shape, UnknownShapeError, Work, product
+from compaudit.measure.macs.operands import Operands, Rule, Shape, Work, product
 
 __all__ = [
     "attention",
@@ -28,7 +28,10 @@ __all__ = [
     "support_vectors",
     "torch_bilinear",
     "torch_convolution",
+    "torch_encoder_layer",
+    "torch_projected_attention",
     "torch_recurrence",
+    "torch_scores",
 ]
 
 Slot = int | str
@@ -53,7 +56,7 @@ def convolution(weight: Slot = 1) -> Rule:
 
 
 def deconvolution(data: Slot = 0, weight: Slot = 1) -> Rule:
-    """Each input element is spread by one kernel: in × M/groups × kernel. Weight [C, M/groups, …]."""
+    """One kernel spreads each input element: in × M/groups × kernel. Weight [C, M/groups, …]."""
 
     def count(operands: Operands) -> list[Work]:
         kernel = operands.input(weight, rank=3)
@@ -178,7 +181,7 @@ def einsum(operands: Operands) -> list[Work]:
         raise operands.unknown()
     sizes: dict[str, int] = {}
     indices = [
-        _indices(term, operands._size(name, 0), sizes, operands)
+        _indices(term, operands.size(name), sizes, operands)
         for term, name in zip(terms, names, strict=True)
     ]
     if arrow:
@@ -287,6 +290,38 @@ def attention(operands: Operands) -> list[Work]:
     return scores(query[0] * query[1], key[1] + past, query[2], value_width)
 
 
+def torch_scores(operands: Operands) -> list[Work]:
+    """Query [..., S, d], key [..., L, d], value [..., L, v]."""
+    query, key = operands.input("query", rank=2), operands.input("key", rank=2)
+    value = operands.input("value", rank=2)
+    return scores(product(query[:-1]), key[-2], query[-1], value[-1])
+
+
+def torch_projected_attention(operands: Operands) -> list[Work]:
+    """Query, key, value [B, S, d], each by a third of W [3 × d, d]; attention; one more product."""
+    rows = [product(operands.input(name, rank=3)[:2]) for name in ("query", "key", "value")]
+    packed, output = operands.input("qkv_weight", rank=2), operands.input("proj_weight", rank=2)
+    keys, width = operands.input("key")[1], packed[1]
+    return [
+        Work(sum(rows) * product(packed) // 3, (operands.name("qkv_weight"),)),
+        *scores(rows[0], keys, width, width),
+        Work(rows[0] * product(output), (operands.name("proj_weight"),)),
+    ]
+
+
+def torch_encoder_layer(operands: Operands) -> list[Work]:
+    """The fused layer of a Transformer's encoder: four matrices by each of [B, S, d], attention."""
+    batch, length, width = operands.input("src", rank=3)[:3]
+    matrices = ("qkv_weight", "proj_weight", "ffn_weight_1", "ffn_weight_2")
+    return [
+        *(
+            Work(batch * length * product(operands.input(name, rank=2)), (operands.name(name),))
+            for name in matrices
+        ),
+        *scores(batch * length, length, width, width),
+    ]
+
+
 # ---------------------------------------------------------------------- recurrent networks
 
 
@@ -302,18 +337,19 @@ def recurrence(operands: Operands) -> list[Work]:
     ]
 
 
+_MATRICES = ("w_ih", "w_hh", "weight0", "weight1")
+
+
 def torch_recurrence(operands: Operands) -> list[Work]:
-    """torch's recurrent layers and cells: every matrix of every layer, at each step."""
+    """Torch's recurrent layers and cells: every matrix of every layer, at each step."""
     steps = product(operands.input("input", rank=1)[:-1])
     weights = [
         *operands.group("params"),
-        *(operands.name(argument) for argument in ("w_ih", "w_hh") if operands.has(argument)),
+        *(operands.name(argument) for argument in _MATRICES if operands.has(argument)),
     ]
     work: list[Work] = []
     for name in weights:
-        shape = operands.size_of(name)
-        if shape is None:
-            raise UnknownShapeError(name)
+        shape = operands.size(name)
         if len(shape) == 2:
             work.append(Work(steps * product(shape), (name,)))
     if not work:

@@ -63,12 +63,12 @@ class Operands:
 
     def input(self, slot: int | str, rank: int = 0) -> Shape:
         """The sizes of an input. Raises UnknownShapeError, also for fewer than `rank` of them."""
-        return self._size(self.name(slot), rank)
+        return self.size(self.name(slot), rank)
 
     def output(self, slot: int = 0, rank: int = 0) -> Shape:
         """The sizes of an output. Raises UnknownShapeError."""
         outputs = self.node.outputs
-        return self._size(outputs[slot] if slot < len(outputs) else "", rank)
+        return self.size(outputs[slot] if slot < len(outputs) else "", rank)
 
     def knows_output(self) -> bool:
         """Whether the sizes of the first output are known."""
@@ -93,7 +93,8 @@ class Operands:
         """What to raise where the attributes make no sense of the sizes."""
         return UnknownShapeError(next(filter(None, self.node.outputs), ""))
 
-    def _size(self, name: str, rank: int) -> Shape:
+    def size(self, name: str, rank: int = 0) -> Shape:
+        """The sizes of a value. Raises UnknownShapeError, also for fewer than `rank` of them."""
         found = self.size_of(name) if name else None
         if found is None or len(found) < rank:
             raise UnknownShapeError(name)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 import worker_functions as does
 
+import compaudit
 from compaudit.errors import InternalError, MeasurementError, RequestError
 from compaudit.workers.limits import Limits, anonymous_memory
 from compaudit.workers.worker import Worker
@@ -204,7 +205,9 @@ class TestDeath:
         assert caught.value.message == "b.onnx closed its connection while being loaded"
 
     def test_a_copy_left_behind_does_not_hide_the_crash(self) -> None:
-        with Worker("b.onnx", PATIENT) as worker, pytest.raises(MeasurementError) as caught:
+        # The copy lives for a minute.
+        limits = Limits(timeout_s=20.0)
+        with Worker("b.onnx", limits) as worker, pytest.raises(MeasurementError) as caught:
             worker.call("load", does.fork_and_crash)
         assert "crashed with SIGSEGV" in caught.value.message
 
@@ -365,13 +368,37 @@ class TestSuspension:
 
 class TestProcess:
     @linux_only
-    def test_it_has_its_own_session_no_input_and_limits(self, worker: Worker) -> None:
+    def test_it_has_no_input(self) -> None:
+        ours, (read, write) = os.dup(0), os.pipe()
+        os.write(write, b"typed by the user")
+        os.close(write)
+        os.dup2(read, 0)
+        try:
+            with Worker("b.onnx", PATIENT) as worker:
+                about = worker.call("look", does.about_process)
+        finally:
+            os.dup2(ours, 0)
+            os.close(ours)
+            os.close(read)
+        assert (about["stdin"], about["stdin_file"]) == ("", "/dev/null")
+
+    @linux_only
+    def test_it_has_its_own_session_and_limits(self, worker: Worker) -> None:
         about = worker.call("look", does.about_process)
         assert about["session"] == about["pid"] == worker.pid
-        assert (about["stdin"], about["stdin_file"]) == ("", "/dev/null")
         assert about["core"] == 0
         assert 0 < about["file_size"] <= 4 * 2**30
         assert about["interrupt_ignored"]
+
+    def test_it_runs_the_package_that_its_parent_runs(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "compaudit").mkdir()
+        (tmp_path / "compaudit" / "__init__.py").write_text("raise SystemExit('another one')")
+        paths = [str(tmp_path), os.environ["PYTHONPATH"]]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        with Worker("b.onnx", PATIENT) as worker:
+            assert worker.call("import", does.import_module, "compaudit") == compaudit.__file__
 
     def test_a_file_in_the_current_folder_stands_in_for_no_module(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -432,12 +459,13 @@ class TestProcess:
 
 
 PARENT = """
-import sys, time
+import signal
 from compaudit.workers.limits import Limits
 from compaudit.workers.worker import Worker
 import worker_functions as does
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     limits = Limits(timeout_s=60)
     with Worker("a.onnx", limits) as one, Worker("b.onnx", limits) as two:
         for worker in (one, two):

@@ -130,6 +130,14 @@ class TestPilotAndExtension:
 
 
 class TestBudget:
+    def test_an_extension_ends_with_the_budget(self) -> None:
+        machine = SyntheticMachine(FAST, setup_s=0.2, process_noise=lognormal(0.2))
+        machine.load = lambda now: 1.0 if len(machine.opened) <= 6 else 5.0
+        trace = machine.run(experiment(30))
+        assert trace.two_looks
+        assert 6 < epochs_of(trace.blocks) <= 9
+        assert machine.clock.now <= 30 + 5 * 1.7
+
     @pytest.mark.parametrize("seed", range(40))
     def test_it_is_exceeded_by_less_than_one_epoch(self, seed: int) -> None:
         # Starting an epoch costs up to three times, or half, of what the first one suggests.
