@@ -35,7 +35,13 @@ from compaudit.measure.latency.arms import Subject, open_arms_of
 from compaudit.measure.latency.estimate import estimate_delta
 from compaudit.measure.latency.experiment import Experiment, ModelName, Trace, run_experiment
 from compaudit.measure.ledger import Ledger, read_in_worker, take
-from compaudit.measure.signature import Samples, choose_samples, feeds_of, require_labels
+from compaudit.measure.signature import (
+    Samples,
+    choose_samples,
+    common_batch,
+    feeds_of,
+    require_labels,
+)
 from compaudit.models import open as models
 from compaudit.models.base import Model, RunSettings, Source
 from compaudit.progress import Progress, Silent
@@ -89,8 +95,8 @@ def inspect(
     tell = progress or Silent()
     sides = []
     for spec in specs:
-        tell.stage(f"reading {spec}")
         source = models.recognise(spec)
+        tell.stage(f"reading {source.label}")
         ledger, model = _read(source, trust_model_code, limits or Limits())
         sides.append(Side("original", source, model, ledger))
     return document.inspection(sides, machine.describe(), command)
@@ -135,6 +141,7 @@ class _Audit:
             Side("compressed", models.recognise(config.compressed)),
         )
         self._samples: Samples | None = None
+        self._comparable = False
         self._evaluated = Evaluated(None, None, [])
         self._trace: Trace | None = None
         self._errors: list[CompauditError] = []
@@ -142,7 +149,7 @@ class _Audit:
     def count(self) -> None:
         """Count what each model is made of. Raises RequestError for one that cannot be read."""
         for side in self._sides:
-            self._progress.stage(f"reading {side.source.spec}")
+            self._progress.stage(f"reading {side.source.label}")
             try:
                 side.ledger, side.model = _read(
                     side.source, self._config.trust_model_code, self._limits
@@ -162,6 +169,7 @@ class _Audit:
                     self._load(workers[side.name], side)
             with self._surviving(None):
                 self._choose_samples()
+            self._match_inputs()
             for side in self._alive():
                 with self._surviving(side):
                     self._run_first(workers[side.name], side)
@@ -172,7 +180,7 @@ class _Audit:
             self._time()
 
     def _load(self, worker: Worker, side: Side) -> None:
-        self._progress.stage(f"loading {side.source.spec}")
+        self._progress.stage(f"loading {side.source.label}")
         side.loaded, side.baseline_bytes = memory.load(worker, side.source, self._settings)
 
     def _choose_samples(self) -> None:
@@ -186,16 +194,32 @@ class _Audit:
             self._samples = choose_samples(self._config, signatures)
             require_labels(self._config, self._samples)
 
+    def _match_inputs(self) -> None:
+        """Decide what feeds which input, and how many samples one timed inference takes."""
+        for side in self._alive():
+            with self._surviving(side):
+                if self._samples is not None and side.loaded is not None:
+                    side.feeds = feeds_of(
+                        self._config, side.source.spec, side.loaded, self._samples
+                    )
+        with self._surviving(None):
+            batch = common_batch(
+                self._config,
+                [(side.source.spec, side.feeds) for side in self._alive() if side.feeds],
+            )
+            for side in self._sides:
+                side.batch_size = batch
+            self._comparable = True
+
     def _run_first(self, worker: Worker, side: Side) -> None:
-        if self._samples is None or side.loaded is None:
+        if self._samples is None or side.feeds is None or not self._comparable:
             return
-        side.feeds = feeds_of(self._config, side.source.spec, side.loaded, self._samples)
-        self._progress.stage(f"first inference of {side.source.spec}")
+        self._progress.stage(f"first inference of {side.source.label}")
         side.first_run = memory.run_first(
             worker,
             self._samples.request,
             side.feeds,
-            self._config.batch_size or 1,
+            side.batch_size,
             side.baseline_bytes,
         )
 
@@ -244,11 +268,11 @@ class _Audit:
                 self._settings,
                 samples.request,
                 side.feeds,
-                config.batch_size or 1,
+                side.batch_size,
                 self._limits,
             )
             for side in self._alive()
-            if samples is not None and side.feeds is not None
+            if samples is not None and side.feeds is not None and self._comparable
         }
         if not subjects:
             return

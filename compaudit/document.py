@@ -61,6 +61,7 @@ class Side:
     loaded: Loaded | None = None
     baseline_bytes: int = 0
     feeds: tuple[Feed, ...] | None = None
+    batch_size: int = 1
     first_run: FirstRun | None = None
     alive: bool = True
 
@@ -178,7 +179,7 @@ def _latency(side: Side, trace: Trace, config: Config, threads: int) -> Latency 
     figures = summarise(trace, side.name, config.confidence)
     if figures is None or side.loaded is None:
         return None
-    batch = config.batch_size or 1
+    batch = side.batch_size
     return Latency(
         median_s=figures.median,
         mean_s=figures.mean,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +16,7 @@ from compaudit.errors import MeasurementError, RequestError
 from compaudit.workers.worker import Worker
 from compaudit.workers.workspace import Workspace
 
-__all__ = ["LocalEngine", "feed_batch", "infer", "open_samples"]
+__all__ = ["LocalEngine", "feed_batch", "first_batch", "infer", "open_samples"]
 
 _STAGE = "evaluate"
 
@@ -113,6 +114,16 @@ def _joined(name: str, parts: list[NDArray[Any]]) -> NDArray[Any]:
             hint="compaudit compares outputs that have one shape for all samples",
             code="output-shape-varies",
         ) from error
+
+
+def first_batch(dataset: Any, feeds: tuple[Feed, ...], size: int) -> dict[str, NDArray[Any]]:
+    """A model's inputs for one run of exactly `size` samples: the first, over again if need be.
+
+    Raises:
+        RequestError: a number does not fit into the type that an input takes.
+    """
+    exactly = tuple(msgspec.structs.replace(feed, batch=size) for feed in feeds)
+    return feed_batch(dataset, exactly, 0, min(size, dataset.samples))
 
 
 def feed_batch(

@@ -97,7 +97,7 @@ def take(model: Model) -> Ledger:
 
 def read_in_worker(workspace: Workspace, source: Source, trust_model_code: bool) -> Ledger:
     """The ledger of a model that only running code can read, taken where that code runs."""
-    if source.factory is not None:
+    if models.imports_user_modules(source):
         admit_user_modules(workspace)
     return take(models.read(source, trust_model_code=trust_model_code))
 

@@ -17,7 +17,8 @@ import psutil
 
 from compaudit.data.base import DataRequest, Feed
 from compaudit.data.open import open_data
-from compaudit.engines.local import feed_batch
+from compaudit.engines.local import first_batch
+from compaudit.models import open as models
 from compaudit.models.base import RunSettings, Source
 from compaudit.workers.worker import Worker
 from compaudit.workers.workspace import (
@@ -51,7 +52,7 @@ def load(worker: Worker, source: Source, settings: RunSettings) -> tuple[Loaded,
         RequestError: the model cannot be loaded here.
         MeasurementError: loading it killed the worker.
     """
-    if source.factory is not None:
+    if models.imports_user_modules(source):
         worker.call("load", admit_user_modules)
     worker.call("load", import_runtime, source)
     baseline = worker.call("load", memory_baseline)
@@ -83,8 +84,7 @@ def first_inference(
     The peak is that of loading or that of running, without the samples themselves.
     """
     peak_loading, before = _peak_resident_bytes(), _resident_bytes()
-    dataset = open_data(data)
-    inputs = feed_batch(dataset, feeds, 0, min(batch_size, dataset.samples))
+    inputs = first_batch(open_data(data), feeds, batch_size)
     data_bytes = max(0, _resident_bytes() - before)
     _forget_peak()
     began = time.perf_counter()

@@ -17,7 +17,7 @@ from compaudit.errors import RequestError
 from compaudit.models.base import Model, Value
 from compaudit.workers.workspace import Loaded
 
-__all__ = ["Samples", "choose_samples", "feeds_of", "require_labels"]
+__all__ = ["Samples", "choose_samples", "common_batch", "feeds_of", "require_labels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,10 @@ def choose_samples(config: Config, signatures: list[tuple[str, Loaded, Model | N
     inputs = _completed(loaded.inputs, [other.inputs for _, other, _ in signatures[1:]])
     synthetic = invent_inputs(inputs, config.input_shapes, read, name)
     request = DataRequest(
-        limit=config.limit, seed=config.seed, synthetic=synthetic, samples=SAMPLES
+        limit=config.limit,
+        seed=config.seed,
+        synthetic=synthetic,
+        samples=max(SAMPLES, config.batch_size or 0),
     )
     return Samples(request, open_data(request), None)
 
@@ -108,6 +111,42 @@ def feeds_of(config: Config, model: str, loaded: Loaded, samples: Samples) -> tu
             stage="data",
         )
     return feeds_for(inputs, samples.inputs, config.map_input, model)
+
+
+def common_batch(config: Config, fed: list[tuple[str, tuple[Feed, ...]]]) -> int:
+    """How many samples one timed inference takes: the same for every model.
+
+    Args:
+        config: what was asked for.
+        fed: every model's name and feeds.
+
+    Raises:
+        RequestError: the models insist on different numbers, or on another than was asked for.
+    """
+    insisting = {
+        feed.batch: model for model, feeds in fed for feed in feeds if feed.batch is not None
+    }
+    if len(insisting) > 1:
+        (first, one), (second, other) = list(insisting.items())[:2]
+        raise RequestError(
+            f"{one} takes {first} samples at once and {other} takes {second}: their times do not "
+            "compare",
+            hint="export both with the same, or an open, batch dimension",
+            code="batch-sizes-differ",
+            stage="data",
+        )
+    if not insisting:
+        return config.batch_size or 1
+    ((batch, model),) = insisting.items()
+    if config.batch_size not in (None, batch):
+        raise RequestError(
+            f"{model} takes {batch} samples at once, and --batch-size asks for {config.batch_size}",
+            hint="leave --batch-size out, or export it with an open batch dimension",
+            code="batch-sizes-differ",
+            model=model,
+            stage="data",
+        )
+    return batch
 
 
 def _completed(inputs: tuple[Value, ...], others: list[tuple[Value, ...]]) -> tuple[Value, ...]:

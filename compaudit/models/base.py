@@ -208,6 +208,11 @@ class Source(msgspec.Struct, frozen=True):
     factory: str | None = None
     weights: str | None = None
 
+    @property
+    def label(self) -> str:
+        """A short name: the file's, or the factory as typed."""
+        return self.spec if self.path is None else Path(self.path).name
+
 
 @dataclass(frozen=True, slots=True)
 class Model:

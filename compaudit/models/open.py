@@ -24,6 +24,7 @@ __all__ = [
     "FORMATS",
     "executes_on_read",
     "format_of",
+    "imports_user_modules",
     "load",
     "read",
     "recognise",
@@ -86,6 +87,11 @@ def format_of(source: Source) -> Format:
 def runtime_of(source: Source) -> Literal["onnxruntime", "torch"] | None:
     """What executes this model; None for one that cannot be executed."""
     return format_of(source).runtime
+
+
+def imports_user_modules(source: Source) -> bool:
+    """Whether loading it imports modules of the user's, found from where the user stands."""
+    return source.factory is not None or source.format == PickledModuleFormat.name
 
 
 def executes_on_read(source: Source) -> bool:

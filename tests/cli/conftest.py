@@ -333,7 +333,7 @@ def _integers() -> onnx.ModelProto:
 
 
 def _one_node(
-    operator: str, *, inputs: Sequence[str] = ("input",), domain: str = "", **versions: int
+    operator: str, *, inputs: Sequence[str] = ("input",), domain: str = "", **versions: Any
 ) -> onnx.ModelProto:
     node = helper.make_node(operator, inputs, ["logits"], domain=domain)
     return _model([node], domain=domain, **versions)

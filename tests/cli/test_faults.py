@@ -103,4 +103,4 @@ def _workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
         if len(workers) >= 2:
             return workers
         time.sleep(0.05)
-    pytest.fail("no worker was started")
+    pytest.fail(f"no worker was started: {process.communicate()[1].decode()}")

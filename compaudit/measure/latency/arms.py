@@ -14,6 +14,7 @@ from compaudit.measure.latency.blocks import (
     warm_up,
 )
 from compaudit.measure.latency.experiment import Arm, ModelName, OpenArms
+from compaudit.models import open as models_of
 from compaudit.models.base import RunSettings, Source
 from compaudit.workers.limits import Limits
 from compaudit.workers.worker import Worker
@@ -68,7 +69,7 @@ def open_arms_of(subjects: Mapping[ModelName, Subject]) -> OpenArms:
                 for name in models
             ]
             for worker, name in zip(workers, models, strict=True):
-                if subjects[name].source.factory is not None:
+                if models_of.imports_user_modules(subjects[name].source):
                     worker.call("load", admit_user_modules)
             # Nothing is timed yet that importing the frameworks could disturb: all at once.
             imports = [

@@ -11,7 +11,7 @@ import msgspec
 
 from compaudit.data.base import DataRequest, Feed
 from compaudit.data.open import open_data
-from compaudit.engines.local import feed_batch
+from compaudit.engines.local import first_batch
 from compaudit.workers.workspace import Workspace
 
 __all__ = [
@@ -56,11 +56,9 @@ class Warmup(msgspec.Struct, frozen=True):
 def bind_inputs(
     workspace: Workspace, data: DataRequest, feeds: tuple[Feed, ...], batch_size: int
 ) -> int:
-    """Place the first samples where the model takes them from. Returns how many."""
-    dataset = open_data(data)
-    size = min(batch_size, dataset.samples)
-    workspace.inference = workspace.runner.bind(feed_batch(dataset, feeds, 0, size))
-    return size
+    """Place so many samples where the model takes them from. Returns how many."""
+    workspace.inference = workspace.runner.bind(first_batch(open_data(data), feeds, batch_size))
+    return batch_size
 
 
 def warm_up(workspace: Workspace, cap_s: float) -> Warmup:

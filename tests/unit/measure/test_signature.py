@@ -8,7 +8,13 @@ from compaudit.config import Config
 from compaudit.data.base import Feed
 from compaudit.errors import RequestError
 from compaudit.measure.accuracy import choose_task
-from compaudit.measure.signature import Samples, choose_samples, feeds_of, require_labels
+from compaudit.measure.signature import (
+    Samples,
+    choose_samples,
+    common_batch,
+    feeds_of,
+    require_labels,
+)
 from compaudit.models.base import Value
 from compaudit.workers.workspace import Loaded
 
@@ -119,3 +125,35 @@ def test_labels_that_suit_no_task(tmp_path: Path, labels: Any, declared: Any, hi
         choose_task(declared, labelled(tmp_path, labels))
     assert caught.value.code == "labels-do-not-fit"
     assert hint in caught.value.hint
+
+
+# ------------------------------------------------------------------------------ common_batch
+
+
+def fed(**batches: int | None) -> list[tuple[str, tuple[Feed, ...]]]:
+    return [(name, (Feed("x", "x", "float32", batch),)) for name, batch in batches.items()]
+
+
+@pytest.mark.parametrize(
+    ("asked", "batches", "expected"),
+    [
+        (None, {"a": None, "b": None}, 1),
+        (8, {"a": None, "b": None}, 8),
+        (None, {"a": None, "b": 4}, 4),
+        (4, {"a": 4, "b": None}, 4),
+        (None, {"a": 1}, 1),
+    ],
+)
+def test_one_timed_inference_takes_equally_many_samples_of_each_model(
+    asked: int | None, batches: dict[str, int | None], expected: int
+) -> None:
+    assert common_batch(config(batch_size=asked), fed(**batches)) == expected
+
+
+@pytest.mark.parametrize(("asked", "batches"), [(None, {"a": 1, "b": 4}), (8, {"a": 4, "b": None})])
+def test_batch_sizes_that_cannot_be_compared(
+    asked: int | None, batches: dict[str, int | None]
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        common_batch(config(batch_size=asked), fed(**batches))
+    assert caught.value.code == "batch-sizes-differ"

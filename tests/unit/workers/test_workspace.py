@@ -37,7 +37,8 @@ class TestWorkspace:
         workspace = Workspace()
         does.hold_hungry_model(workspace, 10, 10)
         assert workspace.source == Source("hungry", "onnx")
-        assert blocks.bind_inputs(workspace, made_up(), FEEDS, 8) == 2
+        # Two samples fill a batch of eight four times over.
+        assert blocks.bind_inputs(workspace, made_up(), FEEDS, 8) == 8
         assert blocks.time_block(workspace, 3, True).times_s
         assert blocks.warm_up(workspace, 0.0).calls >= 1
 
