@@ -40,6 +40,7 @@ from compaudit.measure.signature import (
     choose_samples,
     common_batch,
     feeds_of,
+    require_inputs,
     require_labels,
 )
 from compaudit.models import open as models
@@ -193,6 +194,8 @@ class _Audit:
         if signatures:
             self._samples = choose_samples(self._config, signatures)
             require_labels(self._config, self._samples)
+            if len(signatures) == len(self._sides):
+                require_inputs(self._config, [loaded for _, loaded, _ in signatures])
 
     def _match_inputs(self) -> None:
         """Decide what feeds which input, and how many samples one timed inference takes."""

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compaudit.config import Config
+from compaudit.config import Config, did_you_mean
 from compaudit.data.base import LABELS, ArrayInfo, DataRequest, Dataset, Feed, feeds_for
 from compaudit.data.open import open_data
 from compaudit.data.synthetic import SAMPLES, invent_inputs
@@ -17,7 +17,14 @@ from compaudit.errors import RequestError
 from compaudit.models.base import Model, Value
 from compaudit.workers.workspace import Loaded
 
-__all__ = ["Samples", "choose_samples", "common_batch", "feeds_of", "require_labels"]
+__all__ = [
+    "Samples",
+    "choose_samples",
+    "common_batch",
+    "feeds_of",
+    "require_inputs",
+    "require_labels",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +84,33 @@ def choose_samples(config: Config, signatures: list[tuple[str, Loaded, Model | N
     return Samples(request, open_data(request), None)
 
 
+def require_inputs(config: Config, loaded: list[Loaded]) -> None:
+    """Refuse a ``--map-input`` to an input that no model has. Raises RequestError."""
+    known = {value.name for model in loaded for value in model.inputs}
+    for name in config.map_input.values():
+        if name not in known:
+            raise RequestError(
+                f"--map-input names {name!r}, which is no input of either model",
+                hint=did_you_mean(name, sorted(known)),
+                code="unknown-input",
+                stage="data",
+            )
+
+
 def require_labels(config: Config, samples: Samples) -> None:
     """Refuse an audit of accuracy alone without right answers; otherwise accuracy is skipped.
 
     Raises:
-        RequestError: accuracy is all that was asked for, and there are no labels.
+        RequestError: accuracy is all that was asked for, and there are no labels, or the task is
+            one whose accuracy is not measured.
     """
+    if config.measurements == ("accuracy",) and config.task in ("embedding", "causal-lm"):
+        raise RequestError(
+            f"this version does not measure the accuracy of --task {config.task}",
+            hint="give --task classification or regression, or leave --only out",
+            code="unsupported-task",
+            stage="data",
+        )
     if config.measurements == ("accuracy",) and samples.labels is None:
         raise RequestError(
             f"{config.data or 'synthetic data'} has no labels, and accuracy is all that was asked",

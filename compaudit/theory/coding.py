@@ -12,7 +12,8 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
+
+from compaudit.theory import special
 
 __all__ = ["kt_code_length", "plug_in_entropy"]
 

@@ -32,7 +32,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+
+from compaudit.theory import special
 
 FloatArray = NDArray[np.float64]
 

@@ -42,6 +42,9 @@ _START = (
     "from compaudit.workers import child; child.main(sys.argv[2:])"
 )
 
+# ONNX Runtime would write a file of its own and keep a thread busy while models are timed.
+_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1"}
+
 P = ParamSpec("P")
 R = TypeVar("R")
 Pending = Callable[[], R]
@@ -79,6 +82,7 @@ class Worker:
                     stderr=self._log,
                     pass_fds=(requests_child, replies_child),
                     start_new_session=True,
+                    env=os.environ | _ENVIRONMENT,
                 )
                 owned.callback(self._kill)
             self._handle = psutil.Process(self._process.pid)

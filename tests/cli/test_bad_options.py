@@ -27,7 +27,7 @@ USAGE = [
     (("--resolution", "200%"), "--resolution", "between"),
     (("--confidence", "100%"), "--confidence", "between"),
     (("--memory-limit", "plenty"), "--memory-limit", "2GiB"),
-    (("--memory-limit", "0"), "--memory-limit", "at least 1"),
+    (("--memory-limit", "2"), "--memory-limit", "at least 1048576"),
     (("--task", "clasification"), "clasification", "did you mean 'classification'?"),
     (("--inconclusive", "maybe"), "--inconclusive", "fail"),
     (("--format", "jsn"), "--format", "did you mean 'json'?"),

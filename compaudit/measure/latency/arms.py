@@ -46,7 +46,9 @@ class WorkerArm:
         source, settings = subject.source, subject.settings
         worker.call("load", load_model, source, settings)
         worker.call("warm-up", bind_inputs, subject.data, subject.feeds, subject.batch_size)
-        warm = worker.call("warm-up", warm_up, _WARM_UP_CAP_S)
+        # Warming up may never look like a hang, however short --timeout is.
+        cap_s = min(_WARM_UP_CAP_S, subject.limits.timeout_s / 2)
+        warm = worker.call("warm-up", warm_up, cap_s)
         self.call_s = warm.call_s
         self.steady = warm.steady
         worker.suspend()

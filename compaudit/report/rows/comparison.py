@@ -41,6 +41,8 @@ from compaudit.units import (
 
 __all__ = ["comparison_page"]
 
+_DIED = 4
+
 
 def comparison_page(report: Comparison) -> Page:
     """The page of an audit."""
@@ -80,7 +82,8 @@ def _conditions(report: Comparison) -> str:
 def _verdict(report: Comparison) -> tuple[Note, ...]:
     notes = []
     if report.error is not None:
-        notes.append(Note("died", report.error.message, report.error.hint, "bad"))
+        label = "died" if report.error.exit == _DIED else "refused"
+        notes.append(Note(label, report.error.message, report.error.hint, "bad"))
     notes.append(_size_verdict(report))
     if report.delta is not None:
         notes.append(_speed_verdict(report.delta))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from scipy import special
+from compaudit.theory import special
 
 
 @dataclass(frozen=True, slots=True)

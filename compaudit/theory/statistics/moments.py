@@ -6,7 +6,8 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
+
+from compaudit.theory import special
 
 from .interval import Interval, t_quantile, upper_probability
 

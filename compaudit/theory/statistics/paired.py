@@ -8,7 +8,7 @@ import math
 from operator import index
 from typing import SupportsIndex
 
-from scipy import special
+from compaudit.theory import special
 
 from .interval import Interval
 from .proportions import wilson_interval

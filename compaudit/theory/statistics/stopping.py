@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from scipy import special
+
+from compaudit.theory import special
 
 from .interval import t_quantile, upper_probability
 from .timing import standard_error
