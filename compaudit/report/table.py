@@ -39,6 +39,7 @@ def render_table(page: Page, width: int, color: bool) -> str:
     _print_notes(console, page.verdict)
     for section in page.sections:
         console.print()
+        console.print(_plain(section.title), style="bold")
         console.print(_table(section))
     for title, notes in (("Findings", page.findings), ("Requirements", page.checks)):
         if notes:
@@ -56,9 +57,6 @@ def render_table(page: Page, width: int, color: bool) -> str:
 
 def _table(section: Section) -> Table:
     table = Table(
-        title=_plain(section.title),
-        title_style="bold",
-        title_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,

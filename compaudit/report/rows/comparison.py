@@ -310,14 +310,15 @@ def _divergence_section(divergence: Divergence, sure: str) -> Section:
                 format_number(error.mean_abs_error),
                 "",
                 format_number(error.max_abs_error),
-                f"SQNR {format_number(error.sqnr_db)} dB"
+                f"SQNR {format_number(error.sqnr_db)} dB".replace("-", "−")
                 if error.sqnr_db is not None
                 else ("identical" if error.max_abs_error == 0 else ""),
             )
         )
+    nats = ", in nats" if divergence.kl is not None else ""
     source = "synthetic inputs" if divergence.source == "synthetic" else "the data"
     return Section(
-        f"Divergence on {source}, {divergence.samples:,} samples, in nats",
+        f"Divergence on {source}, {divergence.samples:,} samples{nats}",
         ("", "mean", "p99", "max", sure),
         tuple(rows),
     )
