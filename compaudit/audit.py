@@ -35,6 +35,7 @@ from compaudit.measure.latency.arms import Subject, open_arms_of
 from compaudit.measure.latency.estimate import estimate_delta
 from compaudit.measure.latency.experiment import Experiment, ModelName, Trace, run_experiment
 from compaudit.measure.ledger import Ledger, read_in_worker, take
+from compaudit.measure.macs.counting import count_from_graph, count_from_run
 from compaudit.measure.signature import (
     Samples,
     choose_samples,
@@ -42,6 +43,7 @@ from compaudit.measure.signature import (
     feeds_of,
     require_inputs,
     require_labels,
+    sizes_of_one_sample,
 )
 from compaudit.models import open as models
 from compaudit.models.base import Model, RunSettings, Source
@@ -73,6 +75,8 @@ def compare(config: Config, progress: Progress | None = None, command: str = "")
         open_data(DataRequest(uri=config.data, limit=config.limit, seed=config.seed))
     audit = _Audit(config, progress or Silent())
     audit.count()
+    if config.wants("macs"):
+        audit.count_operations()
     if config.wants("latency", "memory", "divergence", "accuracy"):
         audit.run()
     report = audit.report(command)
@@ -99,7 +103,10 @@ def inspect(
         source = models.recognise(spec)
         tell.stage(f"reading {source.label}")
         ledger, model = _read(source, trust_model_code, limits or Limits())
-        sides.append(Side("original", source, model, ledger))
+        side = Side("original", source, model, ledger)
+        if model is not None:
+            side.macs = count_from_graph(model, ledger, {}, limits or Limits())
+        sides.append(side)
     return document.inspection(sides, machine.describe(), command)
 
 
@@ -143,6 +150,7 @@ class _Audit:
         )
         self._samples: Samples | None = None
         self._comparable = False
+        self._input_sizes = sizes_of_one_sample(config)
         self._evaluated = Evaluated(None, None, [])
         self._trace: Trace | None = None
         self._errors: list[CompauditError] = []
@@ -157,6 +165,15 @@ class _Audit:
                 )
             except MeasurementError as error:
                 self._record(side, error)
+
+    def count_operations(self) -> None:
+        """Count multiply-accumulates from the graphs; nothing is executed."""
+        for side in self._alive():
+            self._progress.stage(f"counting the operations of {side.source.label}")
+            if side.model is not None and side.ledger is not None:
+                side.macs = count_from_graph(
+                    side.model, side.ledger, self._input_sizes, self._limits
+                )
 
     def run(self) -> None:
         """Load, evaluate and time both models, each in a process of its own."""
@@ -174,6 +191,7 @@ class _Audit:
             for side in self._alive():
                 with self._surviving(side):
                     self._run_first(workers[side.name], side)
+                    self._count_in_run(workers[side.name], side)
             if self._config.wants("divergence", "accuracy"):
                 with self._surviving(None):
                     self._evaluate(workers)
@@ -225,6 +243,24 @@ class _Audit:
             side.batch_size,
             side.baseline_bytes,
         )
+
+    def _count_in_run(self, worker: Worker, side: Side) -> None:
+        """The MACs that no graph tells: of a module, or behind sizes that were not inferred."""
+        if self._samples is None or side.feeds is None or side.ledger is None:
+            return
+        if self._config.wants("macs"):
+            side.macs = count_from_run(
+                worker,
+                side.source,
+                side.model,
+                side.ledger,
+                side.macs,
+                self._settings,
+                self._samples.request,
+                side.feeds,
+                self._input_sizes,
+                self._limits,
+            )
 
     def _evaluate(self, workers: dict[ModelName, Worker]) -> None:
         """Both models over the same samples, once, for divergence and accuracy together."""
@@ -313,7 +349,14 @@ class _Audit:
         original, compressed = (
             document.model_result(side, self._trace, config, self._threads) for side in self._sides
         )
-        alpha, beta, space_saving, undefined = compare_sizes(original, compressed)
+        alpha, beta, space_saving, undefined = compare_sizes(
+            original,
+            compressed,
+            macs_complete=all(
+                side.macs is not None and not side.macs.uncounted_contractions
+                for side in self._sides
+            ),
+        )
         evidence = findings.Evidence(
             original=original,
             compressed=compressed,

@@ -36,6 +36,8 @@ SLOW_MODEL_TIME_BUDGET_S = 120.0
 
 # More threads than any one machine has cores; a mistyped number would start them all.
 _MOST_THREADS = 1024
+# Below this nothing runs; who writes 2 means 2 GiB.
+_LEAST_MEMORY = 2**20
 # What fits into the integers of the report and of the messages to workers.
 _LARGEST = 2**63 - 1
 
@@ -89,7 +91,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         self._between("timeout", self.timeout_s, 0.0, math.inf)
         self._between("resolution", self.resolution, 0.0, 1.0)
         self._between("confidence", self.confidence, 0.5, 1.0)
-        self._whole("memory-limit", self.memory_limit_bytes, 1, _LARGEST)
+        self._whole("memory-limit", self.memory_limit_bytes, _LEAST_MEMORY, _LARGEST)
         if self.custom_op_libraries and not self.trust_model_code:
             raise RequestError(
                 "a custom operator library runs its own code when it is loaded",

@@ -14,6 +14,7 @@ from compaudit.errors import CompauditError, ExitCode, most_serious
 from compaudit.measure.latency.estimate import summarise
 from compaudit.measure.latency.experiment import ModelName, Trace
 from compaudit.measure.ledger import Ledger
+from compaudit.measure.macs.count import MacCount
 from compaudit.measure.memory import FirstRun
 from compaudit.measure.signature import Samples
 from compaudit.models.base import Model, Source
@@ -29,6 +30,7 @@ from compaudit.results import (
     InspectedModel,
     Inspection,
     Latency,
+    Macs,
     ModelResult,
     Rates,
     RatesWithLimit,
@@ -63,6 +65,7 @@ class Side:
     feeds: tuple[Feed, ...] | None = None
     batch_size: int = 1
     first_run: FirstRun | None = None
+    macs: MacCount | None = None
     alive: bool = True
 
 
@@ -102,17 +105,28 @@ def model_result(
         weight_bytes=counted.weight_bytes if counted else None,
         file_bytes=counted.file_bytes if counted else None,
         graph_bytes=counted.graph_bytes if counted else None,
-        entropy_bytes=None,
-        entropy_bits_per_weight=None,
+        entropy_bytes=counted.entropy_bytes if counted else None,
+        entropy_bits_per_weight=counted.entropy_bits_per_weight if counted else None,
         bits_per_weight=counted.bits_per_weight if counted else None,
         elements_by_role=counted.elements_by_role if counted else {},
         precision=counted.precision if counted else {},
-        macs=None,
+        macs=_macs(side.macs),
         load_s=side.loaded.load_s if side.loaded and first_run else None,
         first_inference_s=first_run.first_inference_s if first_run else None,
         peak_memory_bytes=first_run.peak_memory_bytes if first_run else None,
         peak_device_memory_bytes=None,
         latency=_latency(side, trace, config, threads) if trace and config else None,
+    )
+
+
+def _macs(counted: MacCount | None) -> Macs | None:
+    if counted is None:
+        return None
+    return Macs(
+        total=counted.total,
+        nonzero=counted.nonzero,
+        coverage=counted.coverage,
+        uncounted_ops=counted.uncounted_ops,
     )
 
 
@@ -228,11 +242,15 @@ def _unmeasured_parts(
         else:
             skipped += _short_tails(side.name, result.latency)
     for rate in ("alpha", "beta", "space_saving"):
-        skipped += [Skipped(metric=f"{rate}.{key}", reason=_NOT_YET) for key in _LATER_BASES]
+        if getattr(report, rate).macs is None:
+            why = reason("macs", _why_no_alpha_macs(sides))
+            skipped.append(Skipped(metric=f"{rate}.macs", reason=why))
         if report.original.file_bytes is None or report.compressed.file_bytes is None:
             why = "a bare factory ships no file"
             skipped.append(Skipped(metric=f"{rate}.file_bytes", reason=why))
-    skipped.append(Skipped(metric="alpha.coding_limit", reason=_NOT_YET))
+    if report.alpha.coding_limit is None:
+        why = "some values of the compressed model cannot be read"
+        skipped.append(Skipped(metric="alpha.coding_limit", reason=why))
     if report.delta is None:
         skipped.append(Skipped(metric="delta", reason=reason("latency", "it was not timed")))
     else:
@@ -259,14 +277,20 @@ def _unmeasured_parts(
     return skipped
 
 
-_LATER_BASES = ("entropy_bytes", "macs")
+def _why_no_alpha_macs(sides: Sequence[Side]) -> str:
+    for side in sides:
+        if side.macs is None:
+            return f"the MACs of {side.source.label} could not be counted"
+        if side.macs.uncounted_contractions:
+            ops = ", ".join(side.macs.uncounted_contractions)
+            return f"{side.source.label} has operators that no rule covers: {ops}"
+    return "there are none"
 
 
 def _unmeasured(prefix: str, result: ModelResult, side: Side, not_run: str) -> list[Skipped]:
     """A reason for every figure of one model that is null."""
     skipped = [
-        Skipped(metric=f"{prefix}.{key}", reason=_NOT_YET)
-        for key in ("entropy_bytes", "entropy_bits_per_weight", "macs", "peak_device_memory_bytes")
+        Skipped(metric=f"{prefix}.{key}", reason=_NOT_YET) for key in ("peak_device_memory_bytes",)
     ]
     uncounted = side.ledger.uncounted if side.ledger else "the model could not be read"
     counted = {
@@ -274,6 +298,9 @@ def _unmeasured(prefix: str, result: ModelResult, side: Side, not_run: str) -> l
         "nonzero_parameters": uncounted or "some values cannot be read",
         "sparsity": uncounted or "it has no parameters",
         "bits_per_weight": uncounted or "it has no parameters",
+        "entropy_bytes": "some values cannot be read",
+        "entropy_bits_per_weight": uncounted or "some values cannot be read",
+        "macs": "its operations are not known, or were not asked for",
         "file_bytes": "a bare factory ships no file",
         "graph_bytes": "a bare factory ships no file",
         "sha256": "a bare factory ships no file",

@@ -21,6 +21,7 @@ __all__ = [
     "format_rate",
     "format_seconds",
     "format_share",
+    "format_si",
     "formatter_for",
     "parse_bytes",
     "parse_duration",
@@ -96,6 +97,16 @@ def format_bytes(value: float | None) -> str:
         if abs(value) >= size * 0.9995:
             return f"{_significant(value / size)} {unit}"
     return f"{value:.0f} B"
+
+
+def format_si(value: float | None) -> str:
+    """A large number in decimal steps: ``160 M``, ``4.09 G``."""
+    if value is None:
+        return NOT_MEASURED
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size * 0.9995:
+            return f"{_significant(value / size)} {unit}"
+    return f"{value:.0f}"
 
 
 def format_seconds(value: float | None) -> str:

@@ -170,7 +170,7 @@ def _bug(error: Exception) -> ExitCode:
     from compaudit.cli.output import say_error
 
     trace = error.message if isinstance(error, InternalError) else traceback.format_exc()
-    sys.stderr.write(trace)
+    sys.stderr.write(trace.rstrip() + "\n")
     say_error(
         "this is a bug in compaudit",
         f"please report it with the traceback above and the command: {command_line()}",

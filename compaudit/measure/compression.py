@@ -23,10 +23,18 @@ _COUNTED = ("parameters", "nonzero_parameters", "weight_bytes")
 
 
 def compare_sizes(
-    original: ModelResult, compressed: ModelResult
+    original: ModelResult, compressed: ModelResult, *, macs_complete: bool
 ) -> tuple[RatesWithLimit, Rates, Rates, list[Skipped]]:
-    """α, β and space saving, and why those that are None are."""
+    """α, β and space saving, and why those that are None are.
+
+    Args:
+        original: what was counted of it.
+        compressed: likewise.
+        macs_complete: no operator that might multiply was left uncounted in either.
+    """
     pairs = {basis: (_count(original, basis), _count(compressed, basis)) for basis in BASES}
+    if not macs_complete:
+        pairs["macs"] = (None, None)
 
     def each(rate: Callable[[float, float], float | None]) -> dict[str, float | None]:
         return {

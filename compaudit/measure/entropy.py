@@ -7,6 +7,7 @@ floats).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ _SAMPLE_CHUNKS = 64
 _LEAST_SAMPLE = 1_000_000
 # Above so many distinct values a table of them costs more than byte planes ever do.
 _MOST_DISTINCT = 1 << 16
+_SLICE = 1 << 18
 _SEED = 20171023  # any number; stated, so that two runs draw the same sample
 
 Codes = NDArray[np.unsignedinteger[Any]]
@@ -61,8 +63,14 @@ def coded_size(tensor: Tensor) -> CodedSize | None:
     if seen == 0:
         return CodedSize(0, 0.0, 1.0)
     bits, entropy = counter.cheapest()
-    share = seen / tensor.stored_elements if tensor.stored_elements > seen else 1.0
-    return CodedSize(int(np.ceil(bits / share / 8)), entropy, share)
+    stored = tensor.bytes * 8
+    share = 1.0
+    if tensor.bytes > _SAMPLED_ABOVE_BYTES:
+        share = min(1.0, seen / tensor.stored_elements)
+    # A sparse tensor's indices are not among its values; they are taken as they are stored.
+    indices = max(0.0, stored - seen / share * tensor.bits)
+    # No coder makes it larger than it is: it can store the bytes as they are.
+    return CodedSize(math.ceil(min(bits / share + indices, stored) / 8), entropy, share)
 
 
 class _Counter:
@@ -82,8 +90,10 @@ class _Counter:
             return
         for place, plane in enumerate(_planes(codes)):
             self._planes[place] += np.bincount(plane, minlength=256)
-        if not self._too_many:
-            self._count_distinct(codes)
+        for start in range(0, len(codes), _SLICE):
+            if self._too_many:
+                break
+            self._count_distinct(codes[start : start + _SLICE])
 
     def cheapest(self) -> tuple[float, float]:
         """Bits of the cheaper code, and its plug-in entropy for each element."""

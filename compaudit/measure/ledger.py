@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from compaudit.measure.entropy import CodedSize, coded_size
 from compaudit.models import open as models
 from compaudit.models.base import Model, Role, Source, Tensor, ZeroPoint
 from compaudit.results import TensorResult
@@ -36,6 +37,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     parameters: int | None
     nonzero_parameters: int | None
     weight_bytes: int
+    entropy_bytes: int | None
     file_bytes: int | None
     graph_bytes: int | None
     elements_by_role: dict[str, int]
@@ -47,6 +49,13 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     def bits_per_weight(self) -> float | None:
         """8 × weight_bytes / parameters; None without parameters."""
         return 8 * self.weight_bytes / self.parameters if self.parameters else None
+
+    @property
+    def entropy_bits_per_weight(self) -> float | None:
+        """8 × entropy_bytes / parameters; None without parameters."""
+        if not self.parameters or self.entropy_bytes is None:
+            return None
+        return 8 * self.entropy_bytes / self.parameters
 
     @property
     def sparsity(self) -> float | None:
@@ -64,7 +73,11 @@ def take(model: Model) -> Ledger:
     """
     with ThreadPoolExecutor(_READERS) as readers:
         nonzeros = list(readers.map(_count_nonzeros, model.tensors))
-    rows = [_row(tensor, count) for tensor, count in zip(model.tensors, nonzeros, strict=True)]
+        coded = list(readers.map(coded_size, model.tensors))
+    rows = [
+        _row(tensor, count, size)
+        for tensor, count, size in zip(model.tensors, nonzeros, coded, strict=True)
+    ]
     parameters = [row for row in rows if row.role in _PARAMETERS and row.tied_to is None]
     counts = [row.nonzeros for row in parameters]
     file_bytes = sum(path.stat().st_size for path in model.files) if model.files else None
@@ -85,6 +98,7 @@ def take(model: Model) -> Ledger:
             if counted and None not in counts
             else None
         ),
+        entropy_bytes=_entropy_bytes(model, coded),
         weight_bytes=sum(row.bytes for row in rows if row.role in _WEIGHT_BYTES),
         file_bytes=file_bytes,
         graph_bytes=None if file_bytes is None else file_bytes - stored,
@@ -122,7 +136,18 @@ def content_hash(files: Sequence[Path]) -> str | None:
     return hashlib.sha256(os.fsencode(listing)).hexdigest()
 
 
-def _row(tensor: Tensor, nonzeros: int | None) -> TensorResult:
+def _entropy_bytes(model: Model, coded: Sequence[CodedSize | None]) -> int | None:
+    """What a lossless coder would need for the weight bytes; None where some cannot be read."""
+    total = 0
+    for tensor, size in zip(model.tensors, coded, strict=True):
+        if tensor.role in _WEIGHT_BYTES and tensor.tied_to is None:
+            if size is None:
+                return None
+            total += size.bytes
+    return total
+
+
+def _row(tensor: Tensor, nonzeros: int | None, coded: CodedSize | None) -> TensorResult:
     return TensorResult(
         name=tensor.name,
         role=tensor.role.value,
@@ -133,7 +158,7 @@ def _row(tensor: Tensor, nonzeros: int | None) -> TensorResult:
         bits=tensor.bits,
         bytes=tensor.bytes,
         nonzeros=nonzeros,
-        entropy_bits=None,
+        entropy_bits=None if coded is None else coded.entropy_bits,
         tied_to=tensor.tied_to,
         location=tensor.location,
         note=tensor.note,

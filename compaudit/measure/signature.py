@@ -24,6 +24,7 @@ __all__ = [
     "feeds_of",
     "require_inputs",
     "require_labels",
+    "sizes_of_one_sample",
 ]
 
 
@@ -139,6 +140,17 @@ def feeds_of(config: Config, model: str, loaded: Loaded, samples: Samples) -> tu
             stage="data",
         )
     return feeds_for(inputs, samples.inputs, config.map_input, model)
+
+
+def sizes_of_one_sample(config: Config) -> dict[str, tuple[int, ...]]:
+    """The inputs' sizes at batch 1, as ``--input-shape`` and the data tell them, by name."""
+    sizes = {name: (1, *shape[1:]) for name, shape in config.input_shapes.items()}
+    if config.data is not None:
+        arrays = open_data(DataRequest(uri=config.data)).arrays
+        told = {array.name: (1, *array.shape) for array in arrays if array.name not in LABELS}
+        renamed = {config.map_input.get(name, name): size for name, size in told.items()}
+        sizes = {**told, **renamed, **sizes}
+    return sizes
 
 
 def common_batch(config: Config, fed: list[tuple[str, tuple[Feed, ...]]]) -> int:

@@ -13,8 +13,6 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from compaudit.theory import special
-
 __all__ = ["kt_code_length", "plug_in_entropy"]
 
 
@@ -40,10 +38,12 @@ def kt_code_length(counts: ArrayLike, alphabet: int) -> float:
     if len(occurring) == 0:
         return 0.0
     total = float(occurring.sum())
-    nats = special.gammaln(total + alphabet / 2) - special.gammaln(alphabet / 2)
-    nats -= np.sum(special.gammaln(occurring + 0.5) - special.gammaln(0.5))
+    nats = math.lgamma(total + alphabet / 2) - math.lgamma(alphabet / 2)
+    # Few different counts occur, however many symbols do.
+    for count, symbols in zip(*np.unique(occurring, return_counts=True), strict=True):
+        nats -= float(symbols) * (math.lgamma(float(count) + 0.5) - math.lgamma(0.5))
     # One symbol in an alphabet of one: the difference of equal terms may round below zero.
-    return max(0.0, float(nats) / math.log(2))
+    return max(0.0, nats / math.log(2))
 
 
 def plug_in_entropy(counts: ArrayLike) -> float:

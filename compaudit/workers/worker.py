@@ -338,6 +338,7 @@ class Worker:
 _STAGES = {
     "read": "being read",
     "load": "being loaded",
+    "shapes": "having its sizes inferred",
     "memory": "running its first inference",
     "warm-up": "warming up",
     "latency": "being timed",

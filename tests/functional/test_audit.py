@@ -1,5 +1,6 @@
 """Whole audits of the sample models, checked against scikit-learn, SciPy, torch and by hand."""
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -87,21 +88,57 @@ def test_accuracy_and_divergence_agree_with_independent_libraries(
     assert accuracy.flips.broken == broken
 
 
-@pytest.mark.torch
-def test_parameters_agree_with_torch_in_every_format() -> None:
-    torch = pytest.importorskip("torch")
-    import importlib.util
-
+def _digits_net() -> Any:
+    """The sample network as PyTorch builds it."""
     spec = importlib.util.spec_from_file_location("digits_net", SAMPLES / "digits_net.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    counted = sum(parameter.numel() for parameter in module.digits_net().parameters())
+    return module.digits_net()
+
+
+@pytest.mark.torch
+def test_parameters_agree_with_torch_in_every_format() -> None:
+    torch = pytest.importorskip("torch")
+    counted = sum(parameter.numel() for parameter in _digits_net().parameters())
     assert isinstance(torch.__version__, str)
     names = ["digits.onnx", "digits_external.onnx", "digits.safetensors", "digits.pt2"]
     report = compaudit.inspect(*(SAMPLES / name for name in names))
     assert {model.parameters for model in report.models} == {counted}
+
+
+@pytest.mark.torch
+def test_macs_agree_with_torchs_own_counter() -> None:
+    torch = pytest.importorskip("torch")
+    from torch.utils.flop_counter import FlopCounterMode
+
+    factory = f"{SAMPLES / 'digits_net.py'}:digits_net"
+    module = _digits_net()
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        module(torch.zeros(1, 1, 8, 8))
+    by_torch = counter.get_total_flops() // 2
+    report = compaudit.compare(
+        SAMPLES / "digits.onnx", factory, measurements=("macs", "memory"), data=str(DATA)
+    )
+    assert report.original.macs is not None
+    assert report.compressed.macs is not None
+    assert report.original.macs.total == report.compressed.macs.total == by_torch
+    assert report.original.macs.coverage == report.compressed.macs.coverage == 1
+    assert report.alpha.macs == 1
+
+
+def test_removed_channels_remove_macs_and_zeros_only_could() -> None:
+    slim, pruned = (audit(f"digits_{name}.onnx", "size", "macs") for name in ("slim", "pruned"))
+    assert slim.alpha.macs is not None
+    assert slim.alpha.macs > 2
+    assert pruned.alpha.macs == 1
+    assert pruned.compressed.macs is not None
+    assert pruned.compressed.macs.total is not None
+    assert pruned.compressed.macs.nonzero is not None
+    assert pruned.compressed.macs.nonzero / pruned.compressed.macs.total == pytest.approx(
+        0.1, abs=0.1
+    )
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in SAMPLES.glob("*.onnx")))

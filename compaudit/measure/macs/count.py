@@ -26,7 +26,7 @@ from compaudit.models.shapes import Shapes, call_prefix
 __all__ = ["MacCount", "NodeMacs", "count_macs"]
 
 _LARGEST = 2**63 - 1
-_MOST_VISITS = 2_000_000
+_MOST_VISITS = 200_000
 _FARTHEST = 64
 _REPEATED = frozenset(("Loop", "Scan", "SequenceMap"))
 
@@ -278,15 +278,18 @@ class _Counter:
 
 def _functions(nodes: tuple[Node, ...]) -> dict[tuple[str, str], str]:
     """The scope of each local function that has operations, by domain and name."""
-    scopes = dict.fromkeys(node.scope for node in nodes if node.scope)
-    by_name: dict[str, str] = {}
+    scopes = {scope: scope for scope in dict.fromkeys(node.scope for node in nodes) if scope}
+    overloads: dict[str, str] = {}
     for scope in scopes:
-        by_name.setdefault(scope, scope)
+        overloads.setdefault(scope.rpartition("::")[0], scope)
     found: dict[tuple[str, str], str] = {}
     for node in nodes:
+        if node.domain == "torch":
+            continue
         called = "::".join(filter(None, (node.domain, node.op)))
-        if node.domain != "torch" and called in by_name:
-            found[node.domain, node.op] = called
+        scope = scopes.get(called) or (overloads.get(called, "") if node.domain else "")
+        if scope:
+            found[node.domain, node.op] = scope
     return found
 
 

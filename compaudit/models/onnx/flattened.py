@@ -7,7 +7,7 @@ and ONNX Runtime know it by, too.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -42,13 +42,15 @@ class Flat:
         model: the new model; nothing of the old one is shared with it.
         walk: the old one, as the rest of compaudit sees it.
         aliases: see `Shapes.aliases`.
-        bodies: every subgraph by prefix and scope, with the node that runs it.
     """
 
     model: ModelProto
     walk: Walk
     aliases: dict[str, str] = field(default_factory=dict)
-    bodies: dict[str, tuple[NodeProto, GraphProto]] = field(default_factory=dict)
+
+    def bodies(self) -> Iterator[tuple[str, NodeProto, GraphProto]]:
+        """Every subgraph: its prefix and scope, the node that runs it, and itself."""
+        yield from _bodies(self.model.graph)
 
 
 def flatten(model: ModelProto) -> Flat:
@@ -162,15 +164,11 @@ class _Writer:
             scope = str(node.attributes.get(label, ""))
             graph = self._subgraph(attribute.g, bodies[label], scope, call)
             copy.attribute.append(AttributeProto(name=label, type=AttributeProto.GRAPH, g=graph))
-        for attribute in copy.attribute:
-            if attribute.HasField("g"):
-                scope = str(node.attributes.get(text(attribute.name), ""))
-                self._flat.bodies[call.prefix + scope] = (copy, attribute.g)
         return copy
 
     def _subgraph(self, graph: GraphProto, body: Body, scope: str, call: _Call) -> GraphProto:
         inner = _Call(scope, call.prefix, call.names, call.attributes)
-        copy = GraphProto(name=graph.name)
+        copy = GraphProto(name=call.prefix + scope)
         copy.input.extend(_renamed(graph.input, body.inputs, call))
         copy.output.extend(_renamed(graph.output, body.outputs, call))
         for tensor in graph.initializer:
@@ -197,6 +195,14 @@ class _Writer:
                 settled.name = attribute.name
                 found.append(settled)
         return found
+
+
+def _bodies(graph: GraphProto) -> Iterator[tuple[str, NodeProto, GraphProto]]:
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield text(attribute.g.name), node, attribute.g
+                yield from _bodies(attribute.g)
 
 
 def _renamed(

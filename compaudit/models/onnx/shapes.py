@@ -37,7 +37,7 @@ Sizes = dict[str, tuple[int, ...]]
 _LARGEST_KEPT = 4096
 """Elements of a tensor that may be sizes, axes or indices; larger ones are weights."""
 
-_ROUNDS = 8
+_ROUNDS = 40
 _FARTHEST = 16
 _PLAIN = frozenset(("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape"))
 
@@ -66,11 +66,11 @@ def infer_shapes(source: Source, input_shapes: Mapping[str, tuple[int, ...]]) ->
         helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)
         for name, sizes in stand_ins.weights.items()
     )
-    found = _inferred(flat.model)
-    for _ in range(_ROUNDS):
-        if not _unknown(graph, found) or not fold(flat.model, found):
-            break
-        found = {**found, **_inferred(flat.model)}
+    found = _followed(flat.model)
+    if _assume_states(flat, found):
+        found = _followed(flat.model)
+        if _drop_states(flat, found):
+            found = _followed(flat.model)
     stated = stated_shapes(flat.walk.graph, input_shapes)
     missing = {
         name: sizes
@@ -78,8 +78,18 @@ def infer_shapes(source: Source, input_shapes: Mapping[str, tuple[int, ...]]) ->
         if name not in found and any(name == value.name for value in flat.walk.graph.values)
     }
     if missing and _state(graph, missing):
-        found = {**missing, **_inferred(flat.model)}
+        found = {**missing, **_followed(flat.model)}
     return Shapes({**stated, **found}, flat.aliases, _trips(flat, found, constants))
+
+
+def _followed(model: ModelProto) -> Sizes:
+    """What can be inferred when sizes that the model computes are computed."""
+    found = _inferred(model)
+    for _ in range(_ROUNDS):
+        if not _unknown(model.graph, found) or not fold(model, found):
+            break
+        found = {**found, **_inferred(model)}
+    return found
 
 
 def _inferred(model: ModelProto) -> Sizes:
@@ -192,6 +202,37 @@ def _empty(tensor: TensorProto) -> None:
 # ---------------------------------------------------------------------------------- loops
 
 
+def _states(flat: Flat) -> Iterator[tuple[str, ValueInfoProto, str]]:
+    """What a Loop hands from one round to the next: first value, in the body, and its result."""
+    for _, node, body in flat.bodies():
+        if node.domain == "" and node.op_type == "Loop":
+            kept = zip(node.input[2:], body.input[2:], body.output[1:], strict=False)
+            yield from ((text(first), inside, text(last.name)) for first, inside, last in kept)
+
+
+def _assume_states(flat: Flat, found: Sizes) -> bool:
+    """Suppose that what a Loop hands on keeps its sizes; say whether there was anything to."""
+    assumed = False
+    for first, inside, _ in _states(flat):
+        stated = inside.type.tensor_type.HasField("shape")
+        if first in found and text(inside.name) not in found and not stated:
+            _set_shape(inside, found[first])
+            assumed = True
+    return assumed
+
+
+def _drop_states(flat: Flat, found: Sizes) -> bool:
+    """Take it back unless each round gives what it was given; say whether anything was."""
+    wrong = [
+        inside
+        for first, inside, last in _states(flat)
+        if text(inside.name) in found and found.get(last) != found[text(inside.name)]
+    ]
+    for inside in wrong:
+        inside.type.tensor_type.ClearField("shape")
+    return bool(wrong)
+
+
 def _constants(graph: GraphProto) -> Iterator[tuple[str, int]]:
     """Single whole numbers that are stored, by name: trip counts and conditions."""
     held = [(text(tensor.name), tensor) for tensor in graph.initializer]
@@ -218,8 +259,6 @@ def _constants(graph: GraphProto) -> Iterator[tuple[str, int]]:
 
 def _trips(flat: Flat, sizes: Sizes, constants: Mapping[str, int]) -> dict[str, int]:
     """How often each body runs, where the model leaves no doubt about it."""
-    if not flat.bodies:
-        return {}
     makers = {text(output): node for node in _all_nodes(flat.model.graph) for output in node.output}
 
     def constant(name: str) -> int | None:
@@ -233,7 +272,7 @@ def _trips(flat: Flat, sizes: Sizes, constants: Mapping[str, int]) -> dict[str, 
         return None
 
     trips: dict[str, int] = {}
-    for scope, (node, body) in flat.bodies.items():
+    for scope, node, body in flat.bodies():
         found = None
         if node.domain == "" and node.op_type == "Loop" and len(node.input) >= 2:
             if _runs_through(node, body, constant, makers):

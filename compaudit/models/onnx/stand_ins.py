@@ -93,7 +93,9 @@ def _fused_product(node: NodeProto, stand_ins: StandIns) -> NodeProto | None:
     left, right = _number(node, "transA"), _number(node, "transB")
     if not left and not right:
         return helper.make_node("MatMul", node.input[:2], [node.output[0]])
-    equation = f"...{'ki' if left else 'ik'},...{'jk' if right else 'kj'}->...ij"
+    batched = ["" if len(stand_ins.stored(name) or ()) == 2 else "..." for name in node.input[:2]]
+    terms = (batched[0] + ("ki" if left else "ik"), batched[1] + ("jk" if right else "kj"))
+    equation = f"{','.join(terms)}->{max(batched)}ij"
     return helper.make_node("Einsum", node.input[:2], [node.output[0]], equation=equation)
 
 

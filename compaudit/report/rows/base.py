@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -18,6 +19,7 @@ __all__ = [
     "Section",
     "format_beta",
     "interval",
+    "macs_sure",
     "model_name",
     "p_value",
     "quotient",
@@ -84,6 +86,15 @@ def signed(value: float | None) -> str:
 def format_beta(value: float | None) -> str:
     """β with its sign and two decimals: ``+2.88``."""
     return NOT_MEASURED if value is None else f"{value:+.2f}".replace("-", "−")
+
+
+def macs_sure(*models: ModelResult) -> str:
+    """How much of the models' operations their MACs cover."""
+    coverages = [model.macs.coverage for model in models if model.macs is not None]
+    if len(coverages) < len(models) or None in coverages:
+        return "not counted"
+    least = min(coverage for coverage in coverages if coverage is not None)
+    return "exact" if least == 1 else f"{math.floor(least * 100)} % of nodes"
 
 
 def quotient(original: float | None, compressed: float | None) -> str:

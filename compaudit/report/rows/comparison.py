@@ -12,6 +12,7 @@ from compaudit.report.rows.base import (
     Section,
     format_beta,
     interval,
+    macs_sure,
     model_name,
     p_value,
     quotient,
@@ -36,6 +37,7 @@ from compaudit.units import (
     format_rate,
     format_seconds,
     format_share,
+    format_si,
     formatter_for,
 )
 
@@ -175,6 +177,7 @@ def _size_section(report: Comparison) -> Section:
             row("nonzero parameters", "nonzero_parameters", format_count),
             row("weight bytes", "weight_bytes", format_bytes),
             row("file bytes", "file_bytes", format_bytes),
+            row("entropy bytes", "entropy_bytes", format_bytes, "estimate"),
             (
                 "bits per weight",
                 format_number(report.original.bits_per_weight),
@@ -183,6 +186,15 @@ def _size_section(report: Comparison) -> Section:
                 "",
                 "",
                 "exact",
+            ),
+            (
+                "MACs at batch 1",
+                format_si(report.original.macs.total if report.original.macs else None),
+                format_si(report.compressed.macs.total if report.compressed.macs else None),
+                format_rate(report.alpha.macs),
+                format_beta(report.beta.macs),
+                format_share(report.space_saving.macs, 1).replace("-", "−"),
+                macs_sure(report.original, report.compressed),
             ),
         ),
     )

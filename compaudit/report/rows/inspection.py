@@ -10,6 +10,7 @@ from compaudit.units import (
     format_count,
     format_number,
     format_share,
+    format_si,
 )
 
 __all__ = ["inspection_page"]
@@ -41,6 +42,8 @@ def _inspected_section(models: list[InspectedModel]) -> Section:
         ("file bytes", [format_bytes(model.file_bytes) for model in models]),
         ("graph bytes", [format_bytes(model.graph_bytes) for model in models]),
         ("bits per weight", [format_number(model.bits_per_weight) for model in models]),
+        ("entropy bytes", [format_bytes(model.entropy_bytes) for model in models]),
+        ("MACs at batch 1", [format_si(m.macs.total if m.macs else None) for m in models]),
         ("precision", [_precision(model) for model in models]),
     )
     return Section(

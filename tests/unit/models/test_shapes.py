@@ -49,7 +49,7 @@ def test_what_stays_open_is_left_out() -> None:
         ("Max()", None),
         ("Mod(s0)", None),
         ("(" * 400 + "s0" + ")" * 400, None),
-        ("-" * 900 + "s0", None),
+        ("-" * 900 + "s0", 7),
     ],
 )
 def test_expressions(expression: str, size: int | None) -> None:

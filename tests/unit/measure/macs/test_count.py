@@ -54,9 +54,7 @@ def test_sums_and_layers() -> None:
 def test_zero_skipping_is_exact_for_large_layers() -> None:
     # 999,983 of 3 million weights are not zero, each is used a million times
     nodes = [product("a", "x", "w", "y")]
-    counted = count(
-        nodes, {"w": (1000, 3000)}, {"x": (10**6, 1000)}, {"w": 999_983 / 3_000_000}
-    )
+    counted = count(nodes, {"w": (1000, 3000)}, {"x": (10**6, 1000)}, {"w": 999_983 / 3_000_000})
     assert counted.nonzero == 999_983 * 10**6
 
 
@@ -201,14 +199,24 @@ def test_a_function_counts_once_per_call_with_the_sizes_of_each() -> None:
     assert (counted.total, counted.nonzero, counted.coverage) == (64, 52, 1.0)
 
 
+def test_overloads_of_a_function() -> None:
+    nodes = [
+        Node("f", "F", ("x",), ("y",), domain="local"),
+        product("m", "x", "w", "c", "local::F::float"),
+        Node("g", "local", ("x",), ("z",)),
+    ]
+    aliases = {"y>x": "x"}
+    counted = count(nodes, {"w": (3, 4)}, {"x": (2, 3)}, aliases=aliases)
+    assert (counted.total, counted.uncounted_ops) == (24, ["local"])
+
+
 def test_functions_that_multiply_do_not_hang() -> None:
     """Sixty functions, each calling the next one twice: 2⁶⁰ calls."""
     nodes = []
     for n in range(60):
         scope = f"l::F{n - 1}" if n else ""
         nodes += [
-            Node(f"{n}{k}", f"F{n}", ("x",), (f"y{n}{k}",), domain="l", scope=scope)
-            for k in "ab"
+            Node(f"{n}{k}", f"F{n}", ("x",), (f"y{n}{k}",), domain="l", scope=scope) for k in "ab"
         ]
     nodes.append(product("m", "a", "b", "c", "l::F59"))
     counted = count(nodes, {}, {})
