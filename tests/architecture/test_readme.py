@@ -37,7 +37,13 @@ def test_the_help_of_compare_is_current() -> None:
     assert shown == current, "run: make readme"
 
 
-@pytest.mark.parametrize("command", re.findall(r"^compaudit (\w+)", README, re.M))
+def commands() -> set[str]:
+    """Every command that the README's code blocks show."""
+    blocks = re.findall(r"^```\n(.*?)^```$", README, re.S | re.M)
+    return {name for text in blocks for name in re.findall(r"^compaudit (\w+)", text, re.M)}
+
+
+@pytest.mark.parametrize("command", sorted(commands()))
 def test_every_command_shown_exists(command: str) -> None:
     compaudit(command, "--help")
 
