@@ -18,7 +18,7 @@ BASES = (
     "macs",
 )
 
-_COUNTED = ("parameters", "nonzero_parameters", "weight_bytes")
+_COUNTED = ("parameters", "nonzero_parameters", "weight_bytes", "entropy_bytes")
 """Bases whose absence has no reason of its own elsewhere."""
 
 

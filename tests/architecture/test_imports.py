@@ -17,7 +17,8 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("api",),
-    ("audit", "checkup", "document"),
+    ("audit", "checkup"),
+    ("execution", "document", "unmeasured", "pair"),
     ("measure", "findings", "gate", "report"),
     ("engines",),
     ("workers",),
@@ -27,8 +28,9 @@ LAYERS = (
 )
 # Rooms that may import one another on their own layer.
 BESIDE = {
-    "audit",
-    "checkup",
+    "execution",
+    "document",
+    "unmeasured",
     "models",
     "data",
     "machine",

@@ -16,7 +16,9 @@ def model(**counts: int | None) -> ModelResult:
 def test_every_basis_has_its_own_rate() -> None:
     original = {basis: 100 * (place + 1) for place, basis in enumerate(BASES)}
     compressed = {basis: 25 * (place + 1) ** 2 for place, basis in enumerate(BASES)}
-    alpha, beta, saving, skipped = compare_sizes(model(**original), model(**compressed))
+    alpha, beta, saving, skipped = compare_sizes(
+        model(**original), model(**compressed), macs_complete=True
+    )
     for place, basis in enumerate(BASES):
         # 100·n against 25·n²: α = 4/n, β = 4/n − 1, saving 1 − n/4
         n = place + 1
@@ -33,6 +35,7 @@ def test_zero_sizes_are_undefined_and_say_so() -> None:
     alpha, beta, saving, skipped = compare_sizes(
         model(**sizes | {"parameters": 10, "macs": 0, "file_bytes": 0}),
         model(**sizes | {"parameters": 0, "macs": 0, "file_bytes": 7}),
+        macs_complete=True,
     )
     assert (alpha.parameters, beta.parameters, saving.parameters) == (None, None, 1.0)
     assert (alpha.macs, beta.macs, saving.macs) == (None, None, None)
@@ -50,7 +53,9 @@ def test_zero_sizes_are_undefined_and_say_so() -> None:
 def test_what_was_not_counted_has_no_rate_and_a_reason() -> None:
     sizes = dict.fromkeys(BASES, 8)
     alpha, beta, saving, skipped = compare_sizes(
-        model(**sizes | {"parameters": None}), model(**sizes | {"macs": None})
+        model(**sizes | {"parameters": None, "entropy_bytes": None}),
+        model(**sizes | {"macs": None}),
+        macs_complete=True,
     )
     assert (alpha.parameters, beta.parameters, saving.parameters) == (None, None, None)
     assert alpha.macs is None
@@ -58,3 +63,13 @@ def test_what_was_not_counted_has_no_rate_and_a_reason() -> None:
     reasons = {entry.metric: entry.reason for entry in skipped}
     for rate in ("alpha", "beta", "space_saving"):
         assert reasons[f"{rate}.parameters"] == "it was not counted for both models"
+        assert reasons[f"{rate}.entropy_bytes"] == "it was not counted for both models"
+
+
+def test_macs_with_a_contraction_left_out_give_no_rate() -> None:
+    sizes = dict.fromkeys(BASES, 8)
+    both = model(**sizes), model(**sizes)
+    assert compare_sizes(*both, macs_complete=True)[0].macs == 1
+    for rates in compare_sizes(*both, macs_complete=False)[:3]:
+        assert rates.macs is None
+        assert rates.weight_bytes is not None
