@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 import typer
 
+from compaudit import interruption
 from compaudit.cli import compare, doctor, inspect, schema
 from compaudit.cli.invocation import as_text, command_line, wants_json
 from compaudit.errors import CompauditError, ExitCode, InternalError, Interrupted, RequestError
@@ -73,24 +72,36 @@ def main() -> NoReturn:
     # Off here and, inherited, in workers: ONNX Runtime 1.32 would upload what it did, from a thread
     # of its own while models are timed, and leave a file among the temporary ones.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    signal.signal(signal.SIGTERM, _terminate)
+    interruption.listen()
     code = _run()
+    interruption.deafen()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        os._exit(int(code))  # at once, and not with a signal, as CPython may end after Ctrl-C
     sys.exit(int(code))
 
 
 def _run() -> ExitCode:
     try:
-        return _command()
-    except CompauditError as error:
-        return _refused(error)
+        return _attempt()
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except Interrupted:
         return ExitCode.TERMINATED
+
+
+def _attempt() -> ExitCode:
+    try:
+        return _command()
+    except CompauditError as error:
+        interruption.raise_pending()
+        return _refused(error)
     except Exception as error:
+        interruption.raise_pending()  # which may have become another error on its way
+        if isinstance(error, typer.Abort):
+            raise
         if isinstance(error, _UsageError):
             return _refused(_usage_error(error))
         if isinstance(error, OSError) and error.errno in _REFUSED_WRITES:
@@ -196,11 +207,3 @@ def _open_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    if os.getpid() == _PID:
-        raise Interrupted
-
-
-_PID = os.getpid()

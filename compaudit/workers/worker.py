@@ -23,6 +23,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import psutil
 
+from compaudit import interruption
 from compaudit.errors import CompauditError, InternalError, MeasurementError, RequestError
 from compaudit.units import format_bytes, format_seconds
 from compaudit.workers import protocol
@@ -138,6 +139,7 @@ class Worker:
     ) -> Pending[R]:
         """Start a call and return at once; the returned function waits for its result."""
         assert not kwargs, "a worker takes positional arguments only"
+        interruption.raise_pending()
         self.resume()
         self._stage, self._deadline = stage, time.monotonic() + self._timeout_s
         if self._unanswered:
@@ -261,6 +263,7 @@ class Worker:
         Others may be at work meanwhile, and their memory is watched as well.
         """
         while not pipe.select(min(_POLL_S, max(0.0, self._deadline - time.monotonic()))):
+            interruption.raise_pending()
             for worker in tuple(_BUSY):
                 worker._limit_memory()
             if self._fault is not None:

@@ -23,7 +23,7 @@ LAYERS = (
     ("engines",),
     ("workers",),
     ("models", "data", "machine", "cache", "envelope", "progress"),
-    ("theory", "results", "config"),
+    ("theory", "results", "config", "interruption"),
     ("errors", "units", "version", ""),
 )
 # Rooms that may import one another on their own layer.
