@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "parse_duration",
     "parse_quantity",
     "parse_share",
+    "without_controls",
 ]
 
 NOT_MEASURED = "–"
@@ -229,3 +231,11 @@ def _parse(text: str, units: dict[str, float]) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{text!r} is not a finite number")
     return value
+
+
+def without_controls(text: str) -> str:
+    """Text for a terminal: names from files are data, and their control characters no commands."""
+    return "".join(
+        character if unicodedata.category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
+        for character in text
+    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
+
+from compaudit.units import without_controls
 
 __all__ = ["Terminal"]
 
@@ -57,17 +58,10 @@ class Terminal:
         if self._bar is not None:
             total = None if share is None else 1.0
             self._bar.update(
-                self._task, description=_printable(what), total=total, completed=share or 0.0
+                self._task, description=without_controls(what), total=total, completed=share or 0.0
             )
 
     def note(self, text: str) -> None:
         """Say something once, unless quiet."""
         if not self._quiet:
-            self._console.print(f"note: {_printable(text)}", style="dim")
-
-
-def _printable(text: str) -> str:
-    return "".join(
-        character if unicodedata.category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
-        for character in text
-    )
+            self._console.print(f"note: {without_controls(text)}", style="dim")

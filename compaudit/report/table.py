@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import unicodedata
 
 from rich import box
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from compaudit.report.rows.base import Mood, Note, Page, Section
+from compaudit.units import without_controls
 
 __all__ = ["render_table"]
 
@@ -86,21 +86,13 @@ def _print_notes(console: Console, notes: tuple[Note, ...], style: str = "") -> 
         line.add_column(width=_LABEL_WIDTH, no_wrap=True)
         line.add_column(overflow="fold")
         line.add_row(
-            Text(_strip(note.label), style=_STYLES[note.mood] or style or "bold"),
-            Text(_strip(note.text), style=style),
+            Text(without_controls(note.label), style=_STYLES[note.mood] or style or "bold"),
+            Text(without_controls(note.text), style=style),
         )
         if note.hint:
-            line.add_row("", Text(f"→ {_strip(note.hint)}", style="dim"))
+            line.add_row("", Text(f"→ {without_controls(note.hint)}", style="dim"))
         console.print(Padding(line, (0, 0, 0, 1)))
 
 
 def _plain(text: str) -> Text:
-    return Text(_strip(text))
-
-
-def _strip(text: str) -> str:
-    """Names from files are data: control characters would reach the terminal as commands."""
-    return "".join(
-        character if unicodedata.category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
-        for character in text
-    )
+    return Text(without_controls(text))

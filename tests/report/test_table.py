@@ -1,6 +1,6 @@
 from collections.abc import Callable
-from types import ModuleType
 
+import canned
 import msgspec
 import pytest
 from rich.cells import cell_len
@@ -12,37 +12,35 @@ Golden = Callable[[str, str], None]
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_comparison_reads_as_a_person_has_seen_it(
-    canned: ModuleType, golden: Golden, width: int
-) -> None:
+def test_comparison_reads_as_a_person_has_seen_it(golden: Golden, width: int) -> None:
     golden(f"comparison-{width}.txt", render(canned.comparison(), "table", width).decode())
 
 
-def test_inspection_reads_as_a_person_has_seen_it(canned: ModuleType, golden: Golden) -> None:
+def test_inspection_reads_as_a_person_has_seen_it(golden: Golden) -> None:
     golden("inspection-80.txt", render(canned.inspection(), "table", 80).decode())
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])
-def test_no_line_is_wider_than_the_terminal(canned: ModuleType, width: int) -> None:
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     long = canned.comparison("a" * 70 + ".onnx", "b" * 70 + ".onnx")
     for report in (canned.comparison(), canned.inspection(), long):
         for line in render(report, "table", width).decode().splitlines():
             assert cell_len(line) <= width, line
 
 
-def test_without_colour_there_are_no_escape_codes(canned: ModuleType) -> None:
+def test_without_colour_there_are_no_escape_codes() -> None:
     assert b"\x1b" not in render(canned.comparison(), "table", 80, color=False)
     assert b"\x1b" in render(canned.comparison(), "table", 80, color=True)
 
 
-def test_hostile_names_are_only_text(canned: ModuleType) -> None:
+def test_hostile_names_are_only_text() -> None:
     text = render(canned.comparison(canned.HOSTILE_NAME), "table", 80).decode()
     assert "\x1b" not in text
     assert "\n::error::" not in text
     assert "[bold red]x[/]" in text  # markup is shown, not obeyed
 
 
-def test_every_figure_that_is_missing_is_shown_as_such(canned: ModuleType) -> None:
+def test_every_figure_that_is_missing_is_shown_as_such() -> None:
     report = msgspec.structs.replace(
         canned.comparison(), delta=None, accuracy=None, divergence=None, data=None
     )
@@ -61,14 +59,14 @@ def test_every_figure_that_is_missing_is_shown_as_such(canned: ModuleType) -> No
         ("invalid", "nothing can be concluded"),
     ],
 )
-def test_every_verdict_has_its_words(canned: ModuleType, verdict: str, words: str) -> None:
+def test_every_verdict_has_its_words(verdict: str, words: str) -> None:
     report = canned.comparison()
     delta: Delta = msgspec.structs.replace(report.delta, verdict=verdict)
     text = render(msgspec.structs.replace(report, delta=delta), "table", 100).decode()
     assert words in " ".join(text.split())
 
 
-def test_every_format_renders_every_document(canned: ModuleType) -> None:
+def test_every_format_renders_every_document() -> None:
     for format_name in FORMATS:
         for report in (canned.comparison(), canned.inspection()):
             assert render(report, format_name).endswith(b"\n")

@@ -1,29 +1,15 @@
 """Each finding fires on a case made for it, and is silent on a good audit."""
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import canned
 import msgspec
 import pytest
 
 from compaudit.findings import RULES, Evidence, find
 from compaudit.models.base import Graph, Model, Node, Role, Source, Tensor
 
-_PATH = Path(__file__).parents[1] / "report/canned.py"
-
-
-def _canned() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("canned_for_findings", _PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-REPORT = _canned().comparison()
+REPORT = canned.comparison()
 
 
 def evidence(**changes: Any) -> Evidence:

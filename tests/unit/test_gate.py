@@ -1,9 +1,7 @@
-import importlib.util
 import math
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import canned
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -13,19 +11,7 @@ from compaudit.errors import ExitCode, RequestError
 from compaudit.gate import exit_code_of, judge, parse_requirement
 from compaudit.results import Comparison, Estimate, OutputError, Skipped
 
-_PATH = Path(__file__).parents[1] / "report/canned.py"
-
-
-def _canned() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("canned_for_gate", _PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-REPORT: Comparison = _canned().comparison()
+REPORT: Comparison = canned.comparison()
 # In it: alpha.file_bytes 3, delta 2 [1.95, 2.05], top-1 delta −0.005 [−0.0152, 0.0047].
 
 

@@ -1,11 +1,9 @@
-import importlib.util
 import json
 import math
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import canned
 import jsonschema
 import msgspec
 import pytest
@@ -15,19 +13,7 @@ from compaudit.results import decode_report, encode_report, json_schema
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def canned() -> ModuleType:
-    path = ROOT / "tests/report/canned.py"
-    spec = importlib.util.spec_from_file_location("canned_for_results", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_documents_satisfy_the_schema_and_come_back_equal(canned: ModuleType) -> None:
+def test_documents_satisfy_the_schema_and_come_back_equal() -> None:
     validator = jsonschema.Draft202012Validator(json_schema())
     for report in (canned.comparison(), canned.inspection()):
         text = encode_report(report)
@@ -46,14 +32,14 @@ def test_the_published_schema_is_the_codes_own() -> None:
     assert published == json_schema(), "run: make schema"
 
 
-def test_the_schema_refuses_a_document_without_a_key(canned: ModuleType) -> None:
+def test_the_schema_refuses_a_document_without_a_key() -> None:
     document = json.loads(encode_report(canned.comparison()))
     del document["alpha"]["file_bytes"]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, json_schema())
 
 
-def test_unknown_keys_are_accepted(canned: ModuleType) -> None:
+def test_unknown_keys_are_accepted() -> None:
     document = json.loads(encode_report(canned.comparison()))
     document["added_later"] = {"a": 1}
     document["alpha"]["added_later"] = 2.0
@@ -61,7 +47,7 @@ def test_unknown_keys_are_accepted(canned: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_figures_that_json_cannot_hold_are_refused(canned: ModuleType, bad: float) -> None:
+def test_figures_that_json_cannot_hold_are_refused(bad: float) -> None:
     report = canned.comparison()
     alpha = msgspec.structs.replace(report.alpha, weight_bytes=bad)
     with pytest.raises(ValueError, match=r"report\.alpha\.weight_bytes"):
@@ -98,7 +84,7 @@ PROMISED = {
 
 
 @pytest.mark.parametrize("path", list(PROMISED))
-def test_the_documented_keys_are_there(canned: ModuleType, path: str) -> None:
+def test_the_documented_keys_are_there(path: str) -> None:
     value: Any = json.loads(encode_report(canned.comparison()))
     for step in filter(None, path.split(".")):
         value = value[step]
