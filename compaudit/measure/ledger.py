@@ -11,15 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from compaudit.measure.entropy import CodedSize, coded_size
 from compaudit.models import open as models
-from compaudit.models.base import Model, Role, Source, Tensor, ZeroPoint
+from compaudit.models.base import Model, Role, Source, Tensor
 from compaudit.results import TensorResult
 from compaudit.workers.workspace import Workspace, admit_user_modules
 
@@ -172,29 +170,9 @@ def _count_nonzeros(tensor: Tensor) -> int | None:
     count = 0
     start = 0
     for chunk in tensor.values():
-        if tensor.zero_point is None:
+        if tensor.quantization is None:
             count += int(np.count_nonzero(chunk))
         else:
-            zeros = _zero_codes(tensor.zero_point, tensor.shape, start, len(chunk))
-            count += int(np.count_nonzero(chunk != zeros))
+            count += tensor.quantization.nonzeros(chunk, tensor.shape, start)
         start += len(chunk)
     return tensor.logical_elements if tensor.fill and count else count
-
-
-def _zero_codes(
-    zero: ZeroPoint, shape: tuple[int, ...], start: int, length: int
-) -> NDArray[Any] | np.integer[Any]:
-    """The code that stands for zero at each of `length` flat positions from `start`."""
-    codes = zero.codes.reshape(-1)
-    first: np.integer[Any] = codes[0]
-    if zero.axis is None or bool(np.all(codes == first)):
-        return first
-    places = np.unravel_index(np.arange(start, start + length), shape)
-    if zero.block_size is None:
-        return np.asarray(codes[places[zero.axis]])
-    axis = zero.axis % len(shape)
-    index = tuple(
-        place // zero.block_size if dimension == axis else place
-        for dimension, place in enumerate(places)
-    )
-    return np.asarray(zero.codes[index])

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
+from compaudit.models.quantized import Quantization
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = [
@@ -32,8 +33,8 @@ __all__ = [
     "Runner",
     "Source",
     "Tensor",
+    "Use",
     "Value",
-    "ZeroPoint",
     "bits_of",
 ]
 
@@ -88,18 +89,20 @@ def bits_of(dtype: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class ZeroPoint:
-    """The stored codes that stand for zero in a quantised tensor.
+class Use:
+    """What computes with a stored tensor.
 
     Attributes:
-        codes: one code, one per channel, or one per block (then of the tensor's rank).
-        axis: the axis that `codes` runs along; None for one code.
-        block_size: elements along `axis` that share a code; None for one code a channel.
+        node: the name of the node; of tensors that serve another one, the node that serves.
+        op: its operator.
+        computed: the element type that the graph multiplies or adds it in: ``float32`` for a
+            float16 weight behind a Cast, ``int8`` for codes between DequantizeLinear and
+            QuantizeLinear. Empty where unknown.
     """
 
-    codes: NDArray[np.integer[Any]]
-    axis: int | None = None
-    block_size: int | None = None
+    node: str
+    op: str
+    computed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,8 @@ class Tensor:
         bytes: bytes it occupies where it is stored.
         values: reads the stored values, flat and in order, in chunks: numbers for float types,
             integer codes for quantised ones (unpacked, one per element). None when unreadable.
-        zero_point: the codes that stand for zero; None where the value 0 does.
+        quantization: what its codes stand for; None where its values are what they say.
+        use: what computes with it; None where nothing does, or the format does not tell.
         fill: the one stored value stands for every element of the shape.
         tied_to: the tensor whose storage this one is; such a tensor counts nothing of its own.
         location: where the bytes are: ``file``, ``memory``, or the name of an external file.
@@ -130,7 +134,8 @@ class Tensor:
     stored_elements: int
     bytes: int
     values: Callable[[], Iterator[NDArray[Any]]] | None = field(default=None, compare=False)
-    zero_point: ZeroPoint | None = field(default=None, compare=False)
+    quantization: Quantization | None = field(default=None, compare=False)
+    use: Use | None = field(default=None, compare=False)
     fill: bool = False
     tied_to: str | None = None
     location: str = "file"

@@ -58,7 +58,7 @@ def flatten(model: ModelProto) -> Flat:
     flat = Flat(ModelProto(ir_version=model.ir_version), walk(model))
     writer = _Writer(model, flat)
     graph = flat.model.graph
-    graph.name = model.graph.name
+    graph.name = text(model.graph.name)
     graph.input.extend(model.graph.input)
     graph.output.extend(model.graph.output)
     graph.initializer.extend(model.graph.initializer)
@@ -151,7 +151,7 @@ class _Writer:
         return [*self.nodes(function.node, inner_call), *handed_through]
 
     def _copied(self, proto: NodeProto, place: int, node: Node, call: _Call) -> NodeProto:
-        copy = NodeProto(op_type=proto.op_type, domain=node.domain, name=proto.name)
+        copy = NodeProto(op_type=node.op, domain=node.domain, name=text(proto.name))
         self.domains.add(node.domain)
         copy.input.extend(call.name(name) for name in node.inputs)
         copy.output.extend(call.name(name) for name in node.outputs)
@@ -192,7 +192,7 @@ class _Writer:
             if given is not None:
                 settled = AttributeProto()
                 settled.CopyFrom(given)
-                settled.name = attribute.name
+                settled.name = text(attribute.name)
                 found.append(settled)
         return found
 

@@ -122,7 +122,8 @@ def _evaluated(
     inputs = [text(name) for name in node.input]
     if node.op_type in ("Shape", "Size"):
         shape = sizes.get(inputs[0]) if inputs else None
-        return None if shape is None else [_of_shape(node, shape)]
+        single = len(node.output) == 1
+        return [_of_shape(node, shape)] if single and shape is not None else None
     if not inputs or not all(name in known for name in inputs if name):
         return None
     if _too_large(node, [known.get(name) for name in inputs]):

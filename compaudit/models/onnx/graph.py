@@ -198,6 +198,12 @@ class _Walker:
         inside = [
             (name, graph) for attribute in proto.attribute for name, graph in _graphs(attribute)
         ]
+        if len(dict(inside)) != len(inside):
+            raise RequestError(
+                f"node {label!r} has two subgraphs of one name",
+                hint="export the model again",
+                code="broken-model",
+            )
         scopes = {
             name: self._scope("/".join(filter(None, (names.scope, f"{label}.{name}"))))
             for name, _ in inside

@@ -209,7 +209,7 @@ def _tensor(entry: _Entry, flow: Flow, payloads: Mapping[str, Payload]) -> Tenso
         stored_elements=math.prod(meaning.shape),
         bytes=payload.bytes,
         values=meaning.values,
-        zero_point=meaning.zero_point,
+        quantization=meaning.quantization,
         location=location,
         note=meaning.note,
     )

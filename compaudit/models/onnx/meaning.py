@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compaudit.models.base import Node, ZeroPoint
+from compaudit.models.base import Node
 from compaudit.models.onnx.flow import Flow
 from compaudit.models.onnx.tensors import Payload
+from compaudit.models.quantized import Quantization
 
 __all__ = ["Lookup", "Meaning"]
 
@@ -23,14 +24,14 @@ class Meaning:
     Attributes:
         dtype, shape: of the values, before any packing.
         values: reads one code per value.
-        zero_point: the codes that stand for zero; None where 0 does.
+        quantization: what they stand for; None where no operator says so.
         note: what could not be found out, mostly empty.
     """
 
     dtype: str
     shape: tuple[int, ...]
     values: Callable[[], Iterator[NDArray[Any]]] | None
-    zero_point: ZeroPoint | None = None
+    quantization: Quantization | None = None
     note: str = ""
 
 
@@ -55,4 +56,11 @@ class Lookup:
             return "its zero point is computed while the model runs"
         if not payload.dtype.startswith(("int", "uint")):
             return np.zeros((), np.uint8)  # the zero point of an fp8 type is always zero
+        return payload.array().reshape(payload.shape)
+
+    def numbers(self, node: Node, slot: int) -> NDArray[Any] | None:
+        """Stored numbers (scales) in their own shape; None where they are absent or computed."""
+        payload = self.payload(node, slot)
+        if payload is None or payload.values is None:
+            return None
         return payload.array().reshape(payload.shape)

@@ -12,17 +12,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compaudit.models.base import Node, ZeroPoint
+from compaudit.models.base import Node
 from compaudit.models.onnx.elements import packed_bytes, unpack
 from compaudit.models.onnx.meaning import Lookup, Meaning
 from compaudit.models.onnx.tensors import CHUNK_ELEMENTS, Payload, chunks_of_bytes
+from compaudit.models.quantized import Quantization, Shared
 
 __all__ = ["PACKED"]
 
 MICROSOFT = "com.microsoft"
 
-_NF4_ZERO = 7  # the code of 0.0 in the NF4 table (QLoRA, appendix E); FP4 has 0.0 at code 0
-_FP4_MINUS_ZERO = 8
+# QLoRA (arXiv 2305.14314), appendix E.
+_NF4 = np.array(
+    [
+        *(-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453),
+        *(-0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0),
+        *(0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224),
+        *(0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0),
+    ]
+)
+# bitsandbytes' FP4: three bits of magnitude below a sign, the largest being 1.
+_FP4_MAGNITUDES = np.array(
+    [0.0, 0.0625 / 12, 8.0 / 12, 1.0, 4.0 / 12, 6.0 / 12, 2.0 / 12, 3.0 / 12]
+)
+_FP4 = np.concatenate([_FP4_MAGNITUDES, -_FP4_MAGNITUDES])
 
 
 def _matmul_n_bits(payload: Payload, node: Node, lookup: Lookup) -> Meaning | None:
@@ -48,12 +61,20 @@ def _matmul_n_bits(payload: Payload, node: Node, lookup: Lookup) -> Meaning | No
             codes = _codes(part, dtype, len(part) * blocks * block)
             yield codes.reshape(len(part), -1)[:, :k].reshape(-1)
 
+    scale = _scales(lookup, node, (n, blocks), block)
     codes = _zero_points(lookup, node, n, blocks, bits)
     if isinstance(codes, str):
-        return Meaning(dtype, (n, k), values, None, codes)
-    if codes.size == 1:
-        return Meaning(dtype, (n, k), values, ZeroPoint(codes))
-    return Meaning(dtype, (n, k), values, ZeroPoint(codes, axis=1, block_size=block))
+        return Meaning(dtype, (n, k), values, Quantization(scale), codes)
+    zero = Shared.one(codes) if codes.size == 1 else Shared.blocked(codes, 1, block)
+    return Meaning(dtype, (n, k), values, Quantization(scale, zero))
+
+
+def _scales(lookup: Lookup, node: Node, counts: tuple[int, ...], block: int) -> Shared | None:
+    """The scales in slot 2, one a block of the last axis; None where they do not fit."""
+    numbers = lookup.numbers(node, 2)
+    if numbers is None or numbers.size != np.prod(counts):
+        return None
+    return Shared.blocked(numbers.reshape(counts), -1, block)
 
 
 def _zero_points(
@@ -86,7 +107,6 @@ def _whole_numbers(stored: Payload, n: int, blocks: int) -> NDArray[np.integer[A
 
 def _matmul_bnb4(payload: Payload, node: Node, lookup: Lookup) -> Meaning | None:
     """MatMulBnb4: N x K codes of FP4 or NF4, two to a byte."""
-    del lookup
     n, k = node.attributes.get("N"), node.attributes.get("K")
     if payload.buffer is None or not isinstance(n, int) or not isinstance(k, int):
         return None
@@ -95,19 +115,26 @@ def _matmul_bnb4(payload: Payload, node: Node, lookup: Lookup) -> Meaning | None
         return None
     read = payload.buffer
     normal = node.attributes.get("quant_type", 1) == 1
-    zero_point = ZeroPoint(np.array([_NF4_ZERO], np.uint8)) if normal else None
+    quantization = Quantization(
+        _absolute_maxima(lookup, node, n, k), codebook=_NF4 if normal else _FP4
+    )
 
     def values() -> Iterator[NDArray[Any]]:
         data = read()
         for first in range(0, data.size, CHUNK_ELEMENTS // 2):
             part = data[first : first + CHUNK_ELEMENTS // 2]
             count = min(2 * part.size, elements - 2 * first)
-            codes = unpack(_swapped(part), "uint4", count)  # the high half comes first
-            if not normal:
-                codes[codes == _FP4_MINUS_ZERO] = 0
-            yield codes
+            yield unpack(_swapped(part), "uint4", count)  # the high half comes first
 
-    return Meaning("uint4", (n, k), values, zero_point)
+    return Meaning("uint4", (n, k), values, quantization)
+
+
+def _absolute_maxima(lookup: Lookup, node: Node, n: int, k: int) -> Shared | None:
+    """One scale for `block_size` consecutive weights, where blocks do not reach over rows."""
+    block = node.attributes.get("block_size")
+    if not isinstance(block, int) or block <= 0 or k % block:
+        return None
+    return _scales(lookup, node, (n, k // block), block)
 
 
 def _gather_block_quantized(payload: Payload, node: Node, lookup: Lookup) -> Meaning | None:
@@ -126,21 +153,28 @@ def _gather_block_quantized(payload: Payload, node: Node, lookup: Lookup) -> Mea
         values = lambda: chunks_of_bytes(read(), dtype, elements)  # noqa: E731
     axis = int(node.attributes.get("quantize_axis", 1)) % len(shape)
     block = int(node.attributes.get("block_size", 128))
+    blocks = (*shape[:axis], -(-shape[axis] // block), *shape[axis + 1 :])
+    numbers = lookup.numbers(node, 2)
+    scale = None
+    if numbers is not None and numbers.size == np.prod(blocks):
+        scale = Shared.blocked(numbers.reshape(blocks), axis, block)
     if len(node.inputs) <= 3 or not node.inputs[3]:
         middle = payload.dtype == "uint8"
-        zero_point = ZeroPoint(np.array([1 << (bits - 1)], np.uint8)) if middle else None
-        return Meaning(dtype, shape, values, zero_point)
+        zero_point = Shared.one(np.uint8(1 << (bits - 1))) if middle else None
+        return Meaning(dtype, shape, values, Quantization(scale, zero_point))
     stored = lookup.payload(node, 3)
     if stored is None or (packed and stored.buffer is None):
-        return Meaning(dtype, shape, values, None, "its zero points are not stored")
-    blocks = (*shape[:axis], -(-shape[axis] // block), *shape[axis + 1 :])
+        return Meaning(dtype, shape, values, Quantization(scale), "its zero points are not stored")
     codes = stored.array()
     if packed:
         codes = _codes(stored.array(), dtype, stored.bytes * 8 // bits)
         codes = codes.reshape(*stored.shape[:-1], -1)[..., : blocks[-1]]
     if codes.size != np.prod(blocks):
-        return Meaning(dtype, shape, values, None, "its zero points do not fit its blocks")
-    return Meaning(dtype, shape, values, ZeroPoint(codes.reshape(blocks), axis, block))
+        return Meaning(
+            dtype, shape, values, Quantization(scale), "its zero points do not fit its blocks"
+        )
+    zero_point = Shared.blocked(codes.reshape(blocks), axis, block)
+    return Meaning(dtype, shape, values, Quantization(scale, zero_point))
 
 
 PACKED: dict[tuple[str, str], Callable[[Payload, Node, Lookup], Meaning | None]] = {

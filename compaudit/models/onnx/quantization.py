@@ -1,46 +1,60 @@
-"""Quantised weights: the code that stands for zero.
+"""Quantised weights: the scale and the zero point of their codes.
 
-A stored integer means ``(q - zero_point) * scale``, and the zero point stands at the node that uses
-it, not at the tensor. It is looked up through whatever carries the tensor there.
+A stored integer means ``(q - zero_point) * scale``, and both stand at the node that uses it, not at
+the tensor. They are looked up through whatever carries the tensor there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compaudit.models.base import Node, ZeroPoint
+from compaudit.models.base import Node
 from compaudit.models.onnx.flow import FARTHEST, Flow
 from compaudit.models.onnx.meaning import Lookup, Meaning
 from compaudit.models.onnx.packed import PACKED
 from compaudit.models.onnx.tensors import Payload
+from compaudit.models.quantized import Quantization, Shared
 
 __all__ = ["meaning_of"]
 
 MICROSOFT = "com.microsoft"
+_CODES = ("int", "uint", "float8", "float4")
 
-# The slot of the zero point for each data slot, and the axis of one code per channel: a number, or
-# the attribute that holds it.
-_ZERO_POINTS: dict[tuple[str, str], dict[int, tuple[int, int | str]]] = {
-    ("", "DequantizeLinear"): {0: (2, "axis")},
-    (MICROSOFT, "DequantizeLinear"): {0: (2, "axis")},
-    ("", "QLinearConv"): {3: (5, 0)},
-    (MICROSOFT, "QLinearConv"): {3: (5, 0)},
-    ("", "QLinearMatMul"): {0: (2, -2), 3: (5, -1)},
-    ("", "ConvInteger"): {1: (3, 0)},
-    ("", "MatMulInteger"): {0: (2, -2), 1: (3, -1)},
-    (MICROSOFT, "MatMulIntegerToFloat"): {0: (4, -2), 1: (5, -1)},
-    (MICROSOFT, "DynamicQuantizeMatMul"): {1: (3, -1)},
-    (MICROSOFT, "QGemm"): {0: (2, 0), 3: (5, "transB")},
-    (MICROSOFT, "QLinearAdd"): {0: (2, 0), 3: (5, 0)},
-    (MICROSOFT, "QLinearMul"): {0: (2, 0), 3: (5, 0)},
-    (MICROSOFT, "QAttention"): {1: (7, -1)},
-    (MICROSOFT, "DynamicQuantizeLSTM"): {1: (9, 0), 2: (11, 0)},
-    (MICROSOFT, "QEmbedLayerNormalization"): {2: (13, 0), 3: (14, 0), 4: (15, 0), 5: (16, 0)},
+
+class _Slots(NamedTuple):
+    """Where the scale and the zero point of a data slot stand, and the axis of one per channel.
+
+    The axis is a number, or the attribute that holds it.
+    """
+
+    scale: int | None
+    zero_point: int
+    axis: int | str
+
+
+_QUANTIZED: dict[tuple[str, str], dict[int, _Slots]] = {
+    ("", "DequantizeLinear"): {0: _Slots(1, 2, "axis")},
+    (MICROSOFT, "DequantizeLinear"): {0: _Slots(1, 2, "axis")},
+    ("", "QLinearConv"): {3: _Slots(4, 5, 0)},
+    (MICROSOFT, "QLinearConv"): {3: _Slots(4, 5, 0)},
+    ("", "QLinearMatMul"): {0: _Slots(1, 2, -2), 3: _Slots(4, 5, -1)},
+    ("", "ConvInteger"): {1: _Slots(None, 3, 0)},
+    ("", "MatMulInteger"): {0: _Slots(None, 2, -2), 1: _Slots(None, 3, -1)},
+    (MICROSOFT, "MatMulIntegerToFloat"): {0: _Slots(2, 4, -2), 1: _Slots(3, 5, -1)},
+    (MICROSOFT, "DynamicQuantizeMatMul"): {1: _Slots(2, 3, -1)},
+    (MICROSOFT, "QGemm"): {0: _Slots(1, 2, 0), 3: _Slots(4, 5, "transB")},
+    (MICROSOFT, "QLinearAdd"): {0: _Slots(1, 2, 0), 3: _Slots(4, 5, 0)},
+    (MICROSOFT, "QLinearMul"): {0: _Slots(1, 2, 0), 3: _Slots(4, 5, 0)},
+    (MICROSOFT, "QAttention"): {1: _Slots(4, 7, -1)},
+    (MICROSOFT, "DynamicQuantizeLSTM"): {1: _Slots(8, 9, 0), 2: _Slots(10, 11, 0)},
+    (MICROSOFT, "QEmbedLayerNormalization"): {
+        slot: _Slots(slot + 6, slot + 11, 0) for slot in range(2, 7)
+    },
 }
 
 
@@ -54,18 +68,14 @@ def meaning_of(name: str, payload: Payload, flow: Flow, payloads: Mapping[str, P
         payloads: all stored tensors, for zero points.
     """
     plain = Meaning(payload.dtype, payload.shape, payload.values)
-    if not payload.dtype.startswith(("int", "uint")) or payload.values is None:
+    if not payload.dtype.startswith(_CODES) or payload.values is None:
         return plain
     for node, slot, axes in _uses(name, flow, len(payload.shape)):
         key = (node.domain, node.op)
         if slot == (0 if node.op == "GatherBlockQuantized" else 1) and key in PACKED:
             return PACKED[key](payload, node, Lookup(flow, payloads)) or plain
-        if slot in (slots := _ZERO_POINTS.get(key, {})):
-            zero_slot, axis = slots[slot]
-            codes = Lookup(flow, payloads).codes(node, zero_slot)
-            if isinstance(codes, str):
-                return Meaning(payload.dtype, payload.shape, payload.values, None, codes)
-            return _with_zero_point(plain, codes, node, axis, axes)
+        if slot in (places := _QUANTIZED.get(key, {})):
+            return _quantized(plain, places[slot], node, axes, Lookup(flow, payloads))
     return plain
 
 
@@ -100,32 +110,45 @@ def _moved(axes: _Axes, node: Node | None) -> _Axes:
     return None
 
 
-def _with_zero_point(
-    plain: Meaning,
-    codes: NDArray[np.integer[Any]],
+def _quantized(plain: Meaning, place: _Slots, node: Node, axes: _Axes, lookup: Lookup) -> Meaning:
+    """The meaning with what can be found of its scale and its zero point."""
+    scales = None if place.scale is None else lookup.numbers(node, place.scale)
+    scale = None if scales is None else _shared(scales, plain.shape, node, place.axis, axes)
+    codes = lookup.codes(node, place.zero_point)
+    note, zero_point = "", None
+    if isinstance(codes, str):
+        note = codes
+    elif codes.size and codes.any():
+        zero_point = _shared(codes, plain.shape, node, place.axis, axes)
+        if zero_point is None:
+            note = "its zero points cannot be matched to its channels"
+    return Meaning(plain.dtype, plain.shape, plain.values, Quantization(scale, zero_point), note)
+
+
+def _shared(
+    numbers: NDArray[Any],
+    shape: tuple[int, ...],
     node: Node,
     axis_rule: int | str,
     axes: _Axes,
-) -> Meaning:
-    def known(zero_point: ZeroPoint | None, note: str = "") -> Meaning:
-        return Meaning(plain.dtype, plain.shape, plain.values, zero_point, note)
-
-    if codes.size == 0 or not codes.any():
-        return known(None)
-    if codes.min() == codes.max():
-        return known(ZeroPoint(codes.reshape(-1)[:1]))
-    rank = len(plain.shape)
+) -> Shared | None:
+    """Scales or zero points as the tensor sees them; None where they fit none of its axes."""
+    if numbers.size == 0:
+        return None
+    if numbers.size == 1:
+        return Shared.one(numbers)
+    rank = len(shape)
     axis = _axis(axis_rule, node)
-    if axes is None or not -rank <= axis < rank:
-        return known(None, "its zero points cannot be matched to its channels")
-    own = axes[axis % rank]
-    block = node.attributes.get("block_size", 0)
-    if codes.ndim == rank and block:
-        back = np.argsort(axes)
-        return known(ZeroPoint(codes.transpose(back), own, int(block)))
-    if codes.size == plain.shape[own]:
-        return known(ZeroPoint(codes.reshape(-1), own))
-    return known(None, "its zero points cannot be matched to its channels")
+    if axes is not None and -rank <= axis < rank:
+        own = axes[axis % rank]
+        block = node.attributes.get("block_size", 0)
+        if numbers.ndim == rank and block:
+            back = np.argsort(axes)
+            return Shared.blocked(numbers.transpose(back), own, int(block))
+        if numbers.size == shape[own]:
+            return Shared.per_channel(numbers.reshape(-1), own, shape)
+    # Which one belongs to which channel does not matter where they are all the same.
+    return Shared.one(numbers.reshape(-1)[0]) if numbers.min() == numbers.max() else None
 
 
 def _axis(rule: int | str, node: Node) -> int:

@@ -194,7 +194,7 @@ def _empty(tensor: TensorProto) -> None:
     """Leave type and sizes of a weight, and say that its numbers are elsewhere."""
     if place_of(tensor.raw_data) is None and np.prod(tensor.dims, dtype=float) <= _LARGEST_KEPT:
         return
-    kept = TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
+    kept = TensorProto(name=text(tensor.name), dims=tensor.dims, data_type=tensor.data_type)
     kept.data_location = TensorProto.EXTERNAL
     tensor.CopyFrom(kept)
 
@@ -298,7 +298,7 @@ def _runs_through(node: NodeProto, body: GraphProto, constant: object, makers: o
         if name == text(body.input[1].name) or constant(name) == 1:
             return True
         maker = makers.get(name)
-        if maker is None or maker.op_type != "Identity":
+        if maker is None or maker.op_type != "Identity" or not maker.input:
             return False
         name = text(maker.input[0])
     return False

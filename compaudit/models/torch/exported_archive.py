@@ -13,7 +13,8 @@ from functools import partial
 import msgspec
 import numpy as np
 
-from compaudit.models.base import Graph, Role, Tensor, ZeroPoint
+from compaudit.models.base import Graph, Role, Tensor, Use
+from compaudit.models.quantized import Quantization, Shared
 from compaudit.models.torch import exported_schema as schema
 from compaudit.models.torch.archive import Archive, broken, unsafe
 from compaudit.models.torch.exported_graph import Uses, neutral_graph
@@ -139,31 +140,43 @@ def _role(name: str, payload: schema.Payload, by_name: Role, uses: Uses) -> Role
 
 
 def _finish(tensors: Mapping[str, Tensor], uses: Uses) -> Iterator[Tensor]:
-    """Apply pruning masks and zero points, which are tensors of their own."""
+    """Apply pruning masks, scales and zero points, which are tensors of their own."""
     entries = {name: Entry(tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
     for name, tensor in tensors.items():
+        reader = uses.readers.get(name)
+        if reader is not None:
+            computed = "" if name in uses.zero_points or name in uses.scales else tensor.dtype
+            tensor = replace(tensor, use=Use(reader.name, reader.op, computed))
         mask = tensors.get(mask_of(name, entries) or "")
         if mask is not None and mask.values is not None and tensor.values is not None:
             values = masked(tensor.values, mask.values)
             yield replace(tensor, values=values, note=f"pruned by {mask.name}")
-        elif name in uses.zero_points:
-            yield replace(tensor, zero_point=_zero_point(name, tensors, uses))
+        elif name in uses.zero_points or name in uses.scales:
+            quantization = Quantization(
+                _shared(uses.scales.get(name), name, tensors, uses),
+                _shared(uses.zero_points.get(name), name, tensors, uses),
+            )
+            yield replace(tensor, quantization=quantization)
         else:
             yield tensor
 
 
-def _zero_point(name: str, tensors: Mapping[str, Tensor], uses: Uses) -> ZeroPoint | None:
-    point = uses.zero_points[name]
-    if isinstance(point, int):
-        return ZeroPoint(np.array([point], np.int64))
-    stored = tensors.get(point)
-    if stored is None or stored.values is None or not stored.dtype.startswith(("int", "uint")):
+def _shared(
+    given: float | str | None, name: str, tensors: Mapping[str, Tensor], uses: Uses
+) -> Shared | None:
+    """A number in the graph, or a stored tensor of one for each channel."""
+    if given is None:
         return None
-    codes = np.concatenate([*stored.values(), np.empty(0, stored.dtype)])
-    if len(codes) == 1:
-        return ZeroPoint(codes)
-    axis = uses.axes.get(name)
-    fits = axis is not None and -len(tensors[name].shape) <= axis < len(tensors[name].shape)
-    if axis is None or not fits or tensors[name].shape[axis] != len(codes):
+    if not isinstance(given, str):
+        return Shared.one(given)
+    stored = tensors.get(given)
+    if stored is None or stored.values is None:
         return None
-    return ZeroPoint(codes, axis=axis)
+    numbers = np.concatenate([*stored.values(), np.empty(0, stored.dtype)])
+    if len(numbers) == 1:
+        return Shared.one(numbers)
+    shape, axis = tensors[name].shape, uses.axes.get(name)
+    fits = axis is not None and -len(shape) <= axis < len(shape)
+    if axis is None or not fits or shape[axis] != len(numbers):
+        return None
+    return Shared.per_channel(numbers, axis, shape)

@@ -47,14 +47,18 @@ class Uses:
         not_persistent: buffers that no state dict holds.
         roles: those that quantisation gives: codes that are dequantised, and their scales.
         zero_points: of dequantised codes: a number, or the name of a stored tensor.
+        scales: likewise.
         axes: the axis of per-channel codes.
+        readers: the first node that takes a tensor, or what it is dequantised to.
     """
 
     buffers: set[str] = field(default_factory=set)
     not_persistent: set[str] = field(default_factory=set)
     roles: dict[str, Role] = field(default_factory=dict)
     zero_points: dict[str, int | str] = field(default_factory=dict)
+    scales: dict[str, float | str] = field(default_factory=dict)
     axes: dict[str, int] = field(default_factory=dict)
+    readers: dict[str, Node] = field(default_factory=dict)
 
 
 def neutral_graph(module: schema.GraphModule) -> tuple[Graph, Uses]:
@@ -223,6 +227,8 @@ def _note_quantization(nodes: tuple[Node, ...], stored: frozenset[str], uses: Us
         for node in nodes
         for name, slot in zip(node.inputs, node.attributes["argument_names"], strict=True)
     }
+    readers = {name: node for node in reversed(nodes) for name in node.inputs}
+    uses.readers.update({name: readers[name] for name in stored if name in readers})
     for node in nodes:
         if _DEQUANTIZE.match(node.op) is None or not node.inputs or node.inputs[0] not in stored:
             continue
@@ -232,6 +238,11 @@ def _note_quantization(nodes: tuple[Node, ...], stored: frozenset[str], uses: Us
         point = node.attributes.get("zero_point")
         if isinstance(point, int):
             uses.zero_points[codes] = point
+        scale = node.attributes.get("scale")
+        if isinstance(scale, float):
+            uses.scales[codes] = scale
+        if node.outputs and node.outputs[0] in readers:
+            uses.readers[codes] = readers[node.outputs[0]]
         if isinstance(node.attributes.get("axis"), int):
             uses.axes[codes] = node.attributes["axis"]
         for name, slot in zip(node.inputs, node.attributes["argument_names"], strict=True):
@@ -239,3 +250,6 @@ def _note_quantization(nodes: tuple[Node, ...], stored: frozenset[str], uses: Us
                 uses.roles[name] = Role.QUANTIZATION
                 if slot in ("zero_point", "zero_points"):
                     uses.zero_points[codes] = name
+                if slot in ("scale", "scales"):
+                    uses.scales[codes] = name
+                uses.readers[name] = uses.readers[codes]

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compaudit.models.base import Role, Tensor, ZeroPoint
+from compaudit.models.base import Role, Tensor
+from compaudit.models.quantized import Quantization, Shared
 from compaudit.models.torch.elements import dtype_name, strided_view
 from compaudit.models.torch.names import Entry, mask_of
 from compaudit.models.torch.ownership import place
@@ -159,20 +160,25 @@ def _quantized(item: Item, tensor: torch.Tensor, location: str) -> Iterator[_Rec
         torch.per_channel_symmetric,
         torch.per_channel_affine_float_qparams,
     )
-    zero_point: ZeroPoint | None = None
     if per_channel:
+        axis, shape = tensor.q_per_channel_axis(), tuple(tensor.shape)
         points = tensor.q_per_channel_zero_points().numpy()
-        # A zero point between two codes is reached by no code: -1 stands for none.
-        codes_of_zero = np.where(points == np.round(points), points, -1).astype(np.int64)
-        zero_point = ZeroPoint(codes_of_zero, axis=tensor.q_per_channel_axis())
+        if np.array_equal(points, np.rint(points)):
+            points = points.astype(np.int64)
+        quantization = Quantization(
+            Shared.per_channel(tensor.q_per_channel_scales().numpy(), axis, shape),
+            Shared.per_channel(points, axis, shape),
+        )
     else:
-        zero_point = ZeroPoint(np.array([tensor.q_zero_point()], np.int64))
+        quantization = Quantization(
+            Shared.one(tensor.q_scale()), Shared.one(np.int64(tensor.q_zero_point()))
+        )
     codes = _reader(tensor.int_repr if bits >= 8 else lambda: _unpacked_codes(tensor, bits))
     record = replace(
         _record(item, tensor, elements, 0, codes, location),
         dtype=dtype,
         bytes=-(-elements * bits // 8),
-        zero_point=zero_point,
+        quantization=quantization,
     )
     yield record, None
     if per_channel:

@@ -11,12 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from compaudit.measure.ledger import content_hash, take
-from compaudit.models.base import Model, Role, Source, Tensor, ZeroPoint
+from compaudit.models.base import Model, Role, Source, Tensor
+from compaudit.models.quantized import Quantization, Shared
 
 
 def tensor(
     values: Any,
-    zero_point: ZeroPoint | None = None,
+    zero: Quantization | None = None,
     *,
     name: str = "w",
     role: Role = Role.WEIGHT,
@@ -40,8 +41,16 @@ def tensor(
         **changes,
     }
     return Tensor(
-        name, role, shape=array.shape if shape is None else shape, zero_point=zero_point, **details
+        name, role, shape=array.shape if shape is None else shape, quantization=zero, **details
     )
+
+
+def zero_at(code: Any) -> Quantization:
+    return Quantization(zero_point=Shared.one(code))
+
+
+def channels(codes: NDArray[Any], axis: int, shape: tuple[int, ...]) -> Quantization:
+    return Quantization(zero_point=Shared.per_channel(codes, axis, shape))
 
 
 def model(*tensors: Tensor, files: tuple[Path, ...] = (), uncounted: str | None = None) -> Model:
@@ -67,14 +76,14 @@ def test_small_types(dtype: Any) -> None:
 @pytest.mark.parametrize("chunk", [1, 2, 4, 5, 100])
 def test_zero_point_of_the_tensor(chunk: int) -> None:
     codes = np.uint8([[128, 0, 128, 7], [0, 128, 255, 128]])
-    assert nonzeros(codes, ZeroPoint(np.uint8([128])), chunk=chunk) == 4
-    assert nonzeros(codes, ZeroPoint(np.array(128, np.uint8)), chunk=chunk) == 4
+    assert nonzeros(codes, zero_at(np.uint8([128])), chunk=chunk) == 4
+    assert nonzeros(codes, zero_at(np.array(128, np.uint8)), chunk=chunk) == 4
     assert nonzeros(codes, chunk=chunk) == 6  # without one, the code 0 is zero
 
 
 def test_zero_points_of_another_type_than_the_codes() -> None:
-    assert nonzeros(np.uint8([200, 0, 56]), ZeroPoint(np.int8([-56]))) == 3
-    assert nonzeros(np.uint8([200, 0, 56]), ZeroPoint(np.int64([200]))) == 2
+    assert nonzeros(np.uint8([200, 0, 56]), zero_at(np.int8([-56]))) == 3
+    assert nonzeros(np.uint8([200, 0, 56]), zero_at(np.int64([200]))) == 2
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 4, 5, 100])
@@ -89,13 +98,13 @@ def test_zero_points_of_another_type_than_the_codes() -> None:
 )
 def test_zero_point_of_each_channel(axis: int, expected: int, chunk: int) -> None:
     codes = np.int8([[1, 1, 1], [2, 0, 1], [2, 2, 0]])
-    assert nonzeros(codes, ZeroPoint(np.int8([1, 2, 0]), axis), chunk=chunk) == expected
+    assert nonzeros(codes, channels(np.int8([1, 2, 0]), axis, (3, 3)), chunk=chunk) == expected
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 4, 100])
 def test_equal_zero_points_of_the_channels(chunk: int) -> None:
     codes = np.int8([[1, 1, 0], [2, 0, 1]])
-    assert nonzeros(codes, ZeroPoint(np.int8([1, 1]), 0), chunk=chunk) == 3
+    assert nonzeros(codes, channels(np.int8([1, 1]), 0, (2, 3)), chunk=chunk) == 3
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 4, 100])
@@ -105,21 +114,23 @@ def test_zero_point_of_each_block(axis: int, chunk: int) -> None:
     # Blocks of two along the rows; the last is short. Zeros: 8 8 | 7 7 | 1 and 0 | 3 | none
     zeros = np.uint8([[8, 7, 1], [0, 3, 9]])
     # row 0: none is left; row 1: block (0, 8) leaves 8, (3, 3) nothing, (3) leaves 3
-    assert nonzeros(codes, ZeroPoint(zeros, axis, 2), chunk=chunk) == 2
+    assert (
+        nonzeros(codes, Quantization(zero_point=Shared.blocked(zeros, axis, 2)), chunk=chunk) == 2
+    )
 
 
 def test_blocks_along_the_first_axis() -> None:
     codes = np.uint8([[1, 2], [1, 2], [1, 2]])
     zeros = np.uint8([[1, 9], [9, 2]])  # rows 0 and 1, then row 2
-    assert nonzeros(codes, ZeroPoint(zeros, 0, 2)) == 2 + 1
+    assert nonzeros(codes, Quantization(zero_point=Shared.blocked(zeros, 0, 2))) == 2 + 1
 
 
 @pytest.mark.parametrize(
-    ("value", "zero_point", "expected"),
-    [(0.5, None, 1000), (0.0, None, 0), (np.uint8(3), ZeroPoint(np.uint8([3])), 0)],
+    ("value", "zero", "expected"),
+    [(0.5, None, 1000), (0.0, None, 0), (np.uint8(3), zero_at(np.uint8([3])), 0)],
 )
-def test_one_stored_value_for_all(value: Any, zero_point: ZeroPoint | None, expected: int) -> None:
-    ledger = take(model(tensor([value], zero_point, shape=(10, 100), fill=True)))
+def test_one_stored_value_for_all(value: Any, zero: Quantization | None, expected: int) -> None:
+    ledger = take(model(tensor([value], zero, shape=(10, 100), fill=True)))
     assert ledger.parameters == 1000
     assert ledger.nonzero_parameters == expected
     assert ledger.weight_bytes == np.asarray(value).nbytes

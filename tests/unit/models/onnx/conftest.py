@@ -77,15 +77,12 @@ class Kit:
     def nonzeros(self, tensor: Tensor) -> int:
         """Elements that are not the zero point: per tensor, per channel or blocked."""
         codes = self.values(tensor).reshape(tensor.shape).astype(np.int64)
-        point = tensor.zero_point
+        point = tensor.quantization.zero_point if tensor.quantization else None
         if point is None:
             return int(np.count_nonzero(codes))
-        zero = point.codes.astype(np.int64)
-        if point.axis is not None and point.block_size is None:
-            zero = zero.reshape([-1 if axis == point.axis else 1 for axis in range(codes.ndim)])
-        elif point.axis is not None:
-            zero = zero.repeat(point.block_size, point.axis)
-            zero = zero.take(range(codes.shape[point.axis]), point.axis)
+        zero = point.numbers.astype(np.int64)
+        for axis, group in enumerate(point.groups or ()):
+            zero = zero.repeat(group, axis).take(range(codes.shape[axis]), axis)
         return int(np.count_nonzero(codes != zero))
 
 

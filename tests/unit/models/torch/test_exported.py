@@ -119,8 +119,8 @@ def test_dequantised_codes_are_weights(tmp_path, read, parameters, numbers):
     tensors = {tensor.name: tensor for tensor in model.tensors}
     assert parameters(model.tensors) == 4
     assert tensors["gains"].role is tensors["points"].role is Role.QUANTIZATION
-    assert tensors["codes"].zero_point.codes.tolist() == [1, 0]
-    assert tensors["codes"].zero_point.axis == 0
+    assert tensors["codes"].quantization.zero_point.numbers.reshape(-1).tolist() == [1, 0]
+    assert tensors["codes"].quantization.zero_point.numbers.shape[0] == 2
 
 
 def test_the_program_runs_with_its_names(archive):

@@ -61,7 +61,7 @@ def test_a_dynamically_quantised_layer(ledger, parameters):
     assert parameters(tensors.values()) == 6 * 4 + 4 + 4 * 2 + 2
     assert (tensors["0.weight"].dtype, tensors["0.weight"].bytes) == ("int8", 24)
     assert (tensors["0.bias"].dtype, tensors["0.bias"].bytes) == ("float32", 16)
-    assert tensors["0.weight"].zero_point is not None
+    assert tensors["0.weight"].quantization is not None
 
 
 def test_a_dynamically_quantised_lstm(ledger, parameters):

@@ -133,10 +133,10 @@ def test_quantized_tensors_are_their_codes(ledger, numbers):
     tensors = ledger({"a.weight": per_tensor, "b.weight": per_channel})
     assert tensors["a.weight"].dtype == "int8"
     assert numbers(tensors["a.weight"]).tolist() == [1, 3, 5, 7]
-    assert tensors["a.weight"].zero_point.codes.tolist() == [3]
+    assert tensors["a.weight"].quantization.zero_point.numbers.tolist() == [3]
     assert numbers(tensors["b.weight"]).tolist() == [-1, 1, -1, 0]
-    assert tensors["b.weight"].zero_point.codes.tolist() == [1, -2]
-    assert tensors["b.weight"].zero_point.axis == 0
+    assert tensors["b.weight"].quantization.zero_point.numbers.reshape(-1).tolist() == [1, -2]
+    assert tensors["b.weight"].quantization.scheme(tensors["b.weight"].shape) == "per_channel"
     assert tensors["b.weight.scales"].role is Role.QUANTIZATION
     assert tensors["b.weight.scales"].bytes == 16  # float64
 
