@@ -11,6 +11,7 @@ from compaudit.envelope import envelope
 from compaudit.errors import CompauditError, ExitCode, most_serious
 from compaudit.measure.latency.estimate import summarise
 from compaudit.measure.latency.experiment import Trace
+from compaudit.measure.layers.grouping import layers_of
 from compaudit.measure.macs.count import MacCount
 from compaudit.measure.signature import Samples
 from compaudit.pair import Pair, Side
@@ -58,7 +59,10 @@ def inspection(sides: Sequence[Side], environment: Environment, command: str) ->
         assert side.ledger is not None, "inspect raises where it cannot read"
         result = model_result(side, None, None, 0)
         fields = {name: getattr(result, name) for name in result.__struct_fields__}
-        inspected.append(InspectedModel(**fields, tensors=side.ledger.tensors))
+        tensors = side.ledger.tensors
+        inspected.append(
+            InspectedModel(**fields, tensors=tensors, layers=layers_of(tensors, side.macs))
+        )
         skipped += unmeasured(f"models[{place}]", result, side, _NEVER_RUN)
     return Inspection(
         **envelope(command, None), models=inspected, skipped=skipped, environment=environment
@@ -86,6 +90,8 @@ def model_result(
         bits_per_weight=counted.bits_per_weight if counted else None,
         elements_by_role=counted.elements_by_role if counted else {},
         precision=counted.precision if counted else {},
+        computed_precision=counted.computed_precision if counted else {},
+        schemes=counted.schemes if counted else {},
         macs=_macs(side.macs),
         load_s=side.loaded.load_s if side.loaded and first_run else None,
         first_inference_s=first_run.first_inference_s if first_run else None,

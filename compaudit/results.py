@@ -94,7 +94,12 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What was counted and measured of one model."""
+    """What was counted and measured of one model.
+
+    `precision` counts parameters by the element type they are stored in, `computed_precision` by
+    the one that the graph computes with them in (``unknown`` where no graph tells), `schemes` by
+    how they are quantised: per_tensor, per_channel, blocked, or none.
+    """
 
     path: str
     format: str
@@ -110,6 +115,8 @@ class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
     bits_per_weight: float | None
     elements_by_role: dict[str, int]
     precision: dict[str, int]
+    computed_precision: dict[str, int]
+    schemes: dict[str, int]
     macs: Macs | None
     load_s: float | None
     first_inference_s: float | None
@@ -119,7 +126,12 @@ class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TensorResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One stored tensor of the ledger."""
+    """One stored tensor of the ledger.
+
+    `layer` and `op` say what it belongs to and which operator computes with it. `scheme` says how
+    far a scale reaches (over the tensor, a channel, or blocks of the sizes `block`), and is null
+    for what is not quantised; `symmetric` whether zero stands in the middle of the codes.
+    """
 
     name: str
     role: str
@@ -131,15 +143,40 @@ class TensorResult(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     nonzeros: int | None
     entropy_bits: float | None
+    layer: str | None
+    op: str | None
+    computed_dtype: str | None
+    scheme: Literal["per_tensor", "per_channel", "blocked"] | None
+    block: list[int] | None
+    symmetric: bool | None
     tied_to: str | None
     location: str
     note: str
+
+
+class LayerSide(msgspec.Struct, frozen=True, kw_only=True):
+    """One layer of one model: the stored tensors that one operation computes with.
+
+    `weight_bytes` and `parameters` of all layers add up to the model's. `precision` counts the
+    parameters by stored element type.
+    """
+
+    name: str
+    op: str
+    parameters: int
+    nonzero_parameters: int | None
+    weight_bytes: int
+    bits_per_weight: float | None
+    macs: int | None
+    precision: dict[str, int]
+    tensors: list[str]
 
 
 class InspectedModel(ModelResult, frozen=True, kw_only=True):
     """A model's figures with its ledger."""
 
     tensors: list[TensorResult]
+    layers: list[LayerSide]
 
 
 # --------------------------------------------------------------------------------- two models
@@ -270,24 +307,25 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
     outputs: dict[str, OutputError]
 
 
-class LayerSide(msgspec.Struct, frozen=True, kw_only=True):
-    """One layer in one of the models."""
-
-    parameters: int
-    nonzero_parameters: int | None
-    weight_bytes: int
-    bits_per_weight: float | None
-    macs: int | None
-
-
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
-    """One layer of the original beside what became of it."""
+    """One layer of the original beside what became of it.
+
+    `change` says how: ``matched`` one to one, ``factorized`` into several, ``folded`` into the
+    layer before it (a normalisation), ``removed``, or ``added``; `note` in words. `matched_by` says
+    what the match rests on. `compressed` of a factorised layer sums up its factors.
+    `weight_sqnr_db` is null where the weights cannot be compared and where they are equal, and
+    `weights_equal` tells the two apart.
+    """
 
     name: str
     op: str
     original: LayerSide | None
     compressed: LayerSide | None
+    change: Literal["matched", "factorized", "folded", "removed", "added"]
+    matched_by: Literal["name", "structure"] | None
     weight_sqnr_db: float | None
+    weights_equal: bool | None
+    note: str
 
 
 class RawBlock(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from compaudit.measure.entropy import CodedSize, coded_size
+from compaudit.measure.layers.names import layer_names
 from compaudit.models import open as models
 from compaudit.models.base import Model, Role, Source, Tensor
 from compaudit.results import TensorResult
@@ -40,6 +41,8 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     graph_bytes: int | None
     elements_by_role: dict[str, int]
     precision: dict[str, int]
+    computed_precision: dict[str, int]
+    schemes: dict[str, int]
     sha256: str | None
     uncounted: str | None
 
@@ -73,20 +76,19 @@ def take(model: Model) -> Ledger:
         nonzeros = list(readers.map(_count_nonzeros, model.tensors))
         coded = list(readers.map(coded_size, model.tensors))
     rows = [
-        _row(tensor, count, size)
-        for tensor, count, size in zip(model.tensors, nonzeros, coded, strict=True)
+        _row(tensor, count, size, layer)
+        for tensor, count, size, layer in zip(
+            model.tensors, nonzeros, coded, layer_names(model.tensors), strict=True
+        )
     ]
     parameters = [row for row in rows if row.role in _PARAMETERS and row.tied_to is None]
     counts = [row.nonzeros for row in parameters]
     file_bytes = sum(path.stat().st_size for path in model.files) if model.files else None
     stored = sum(row.bytes for row in rows)
     by_role: Counter[str] = Counter()
-    precision: Counter[str] = Counter()
     for row in rows:
         if row.tied_to is None:
             by_role[row.role] += row.logical_elements
-    for row in parameters:
-        precision[row.dtype] += row.logical_elements
     counted = model.uncounted is None
     return Ledger(
         tensors=rows,
@@ -101,7 +103,9 @@ def take(model: Model) -> Ledger:
         file_bytes=file_bytes,
         graph_bytes=None if file_bytes is None else file_bytes - stored,
         elements_by_role=dict(by_role),
-        precision=dict(precision),
+        precision=_shares(parameters, lambda row: row.dtype),
+        computed_precision=_shares(parameters, lambda row: row.computed_dtype or "unknown"),
+        schemes=_shares(parameters, lambda row: row.scheme or "none"),
         sha256=content_hash(model.files),
         uncounted=model.uncounted,
     )
@@ -145,7 +149,20 @@ def _entropy_bytes(model: Model, coded: Sequence[CodedSize | None]) -> int | Non
     return total
 
 
-def _row(tensor: Tensor, nonzeros: int | None, coded: CodedSize | None) -> TensorResult:
+def _shares(
+    parameters: Sequence[TensorResult], kind: Callable[[TensorResult], str]
+) -> dict[str, int]:
+    """How many parameters are of each kind."""
+    counted: Counter[str] = Counter()
+    for row in parameters:
+        counted[kind(row)] += row.logical_elements
+    return dict(counted)
+
+
+def _row(
+    tensor: Tensor, nonzeros: int | None, coded: CodedSize | None, layer: str | None
+) -> TensorResult:
+    codes = tensor.quantization
     return TensorResult(
         name=tensor.name,
         role=tensor.role.value,
@@ -157,6 +174,12 @@ def _row(tensor: Tensor, nonzeros: int | None, coded: CodedSize | None) -> Tenso
         bytes=tensor.bytes,
         nonzeros=nonzeros,
         entropy_bits=None if coded is None else coded.entropy_bits,
+        layer=layer,
+        op=tensor.use.op if tensor.use is not None else None,
+        computed_dtype=(tensor.use.computed or None) if tensor.use is not None else None,
+        scheme=None if codes is None else codes.scheme(tensor.shape),
+        block=None if codes is None else codes.block_of(tensor.shape),
+        symmetric=None if codes is None else codes.is_symmetric(tensor.dtype, tensor.bits),
         tied_to=tensor.tied_to,
         location=tensor.location,
         note=tensor.note,

@@ -18,6 +18,7 @@ from compaudit.results import (
     InspectedModel,
     Inspection,
     Latency,
+    LayerSide,
     Macs,
     ModelResult,
     OutputError,
@@ -81,6 +82,8 @@ def model(
         bits_per_weight=8 * weight_bytes / parameters,
         elements_by_role={"weight": parameters},
         precision={"float32": parameters},
+        computed_precision={"float32": parameters},
+        schemes={"none": parameters},
         macs=Macs(total=500 * parameters, nonzero=500 * nonzero, coverage=1.0, uncounted_ops=[]),
         load_s=0.02,
         first_inference_s=0.006,
@@ -265,8 +268,23 @@ def inspection(path: str = "digits.onnx") -> Inspection:
         tensor("stem.weight", "weight", [10, 100], 4_000, 900),
         tensor("stem.mean", "buffer", [10], 40, 10),
     ]
-    inspected = InspectedModel(**values, tensors=tensors)
+    layers = [layer("stem", "Conv", 1_000, 4_000, ["stem.weight", "stem.mean"])]
+    inspected = InspectedModel(**values, tensors=tensors, layers=layers)
     return Inspection(**HEAD, models=[inspected], skipped=[], environment=ENVIRONMENT)
+
+
+def layer(name: str, op: str, parameters: int, size: int, tensors: list[str]) -> LayerSide:
+    return LayerSide(
+        name=name,
+        op=op,
+        parameters=parameters,
+        nonzero_parameters=parameters * 9 // 10,
+        weight_bytes=size,
+        bits_per_weight=8 * size / parameters,
+        macs=500 * parameters,
+        precision={"float32": parameters},
+        tensors=tensors,
+    )
 
 
 def tensor(name: str, role: str, shape: list[int], size: int, nonzeros: int) -> TensorResult:
@@ -282,6 +300,12 @@ def tensor(name: str, role: str, shape: list[int], size: int, nonzeros: int) -> 
         bytes=size,
         nonzeros=nonzeros,
         entropy_bits=None,
+        layer="stem",
+        op="Conv",
+        computed_dtype="float32",
+        scheme=None,
+        block=None,
+        symmetric=None,
         tied_to=None,
         location="file",
         note="",

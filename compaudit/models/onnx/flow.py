@@ -70,6 +70,7 @@ class Flow:
         steps: where a value is handed on to.
         sources: the same backwards.
         readers: the nodes that take a value, and in which slot.
+        producers: the node that computes a value.
     """
 
     def __init__(self, walk: Walk, stored: Mapping[str, Origin]) -> None:
@@ -77,7 +78,7 @@ class Flow:
         self.sources: dict[str, list[tuple[str, Node | None]]] = defaultdict(list)
         self.readers: dict[str, list[tuple[Node, int]]] = defaultdict(list)
         self._walk = walk
-        self._producers = {name: node for node in walk.nodes for name in node.outputs if name}
+        self.producers = {name: node for node in walk.nodes for name in node.outputs if name}
         self._static: dict[str, Origin] = dict(stored)
         self._uses: list[tuple[Node, int, str]] = []
         self._quantization: list[str] = []
@@ -224,11 +225,11 @@ class Flow:
         if name not in self._static:
             return False
         for other in node.inputs:
-            producer = self._producers.get(other)
+            producer = self.producers.get(other)
             if producer is None:
                 continue
             if producer.op == "Cast" and producer.inputs:
-                producer = self._producers.get(producer.inputs[0], producer)
+                producer = self.producers.get(producer.inputs[0], producer)
             if producer.op in ("MatMulInteger", "ConvInteger"):
                 return True
             if producer.op == "DynamicQuantizeLinear" and other == producer.outputs[1]:

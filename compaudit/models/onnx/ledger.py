@@ -20,10 +20,12 @@ from compaudit.models.onnx.elements import is_real
 from compaudit.models.onnx.external import ExternalFiles, Span
 from compaudit.models.onnx.flow import Flow, Origin
 from compaudit.models.onnx.graph import Stored, walk
+from compaudit.models.onnx.meaning import Lookup
 from compaudit.models.onnx.proto import parse
 from compaudit.models.onnx.quantization import meaning_of
 from compaudit.models.onnx.sharing import counted_once, named_apart
 from compaudit.models.onnx.tensors import Payload, payload_of
+from compaudit.models.onnx.uses import use_of
 from compaudit.models.roles import role_of_attribute
 
 __all__ = ["check_external_data", "read_model"]
@@ -186,6 +188,8 @@ def _tensor(entry: _Entry, flow: Flow, payloads: Mapping[str, Payload]) -> Tenso
             note="its shape is only known when the model runs",
         )
     role = _role(entry, flow)
+    lookup = Lookup(flow, payloads)
+    use = use_of(stored.name, role, payload.dtype, entry.elements > 1, lookup)
     if entry.fill or entry.indices is not None:
         extra = entry.indices
         return Tensor(
@@ -197,6 +201,7 @@ def _tensor(entry: _Entry, flow: Flow, payloads: Mapping[str, Payload]) -> Tenso
             bytes=payload.bytes + (extra.bytes if extra else 0),
             values=payload.values,
             fill=entry.fill,
+            use=use,
             location=location,
             note="sparse: values and indices are stored" if extra else "",
         )
@@ -210,6 +215,7 @@ def _tensor(entry: _Entry, flow: Flow, payloads: Mapping[str, Payload]) -> Tenso
         bytes=payload.bytes,
         values=meaning.values,
         quantization=meaning.quantization,
+        use=use,
         location=location,
         note=meaning.note,
     )
