@@ -7,6 +7,8 @@ takes its own figures with it and nothing else.
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from compaudit import document, findings, gate, machine
@@ -21,16 +23,18 @@ from compaudit.errors import (
 from compaudit.execution import Execution
 from compaudit.measure.compression import compare_sizes
 from compaudit.measure.latency.estimate import estimate_delta
-from compaudit.measure.ledger import Ledger, read_in_worker, take
+from compaudit.measure.layers.comparison import Subject, compare_layers
+from compaudit.measure.layers.spool import epsilons_of, mapped, weights_in
+from compaudit.measure.ledger import read_in_worker, take
 from compaudit.measure.macs.counting import count_from_graph
 from compaudit.measure.signature import (
     sizes_of_one_sample,
 )
 from compaudit.models import open as models
-from compaudit.models.base import Model, RunSettings, Source
+from compaudit.models.base import RunSettings
 from compaudit.pair import Pair, Side
 from compaudit.progress import Progress, Silent
-from compaudit.results import Comparison, Inspection
+from compaudit.results import Comparison, Inspection, Layer
 from compaudit.workers.limits import Limits
 from compaudit.workers.worker import Worker
 
@@ -54,13 +58,14 @@ def compare(config: Config, progress: Progress | None = None, command: str = "")
     if config.data is not None:
         # What cannot be opened is said before minutes are spent on the models.
         open_data(DataRequest(uri=config.data, limit=config.limit, seed=config.seed))
-    audit = _Audit(config, progress or Silent())
-    audit.count()
-    if config.wants("macs"):
-        audit.count_operations()
-    if config.wants("latency", "memory", "divergence", "accuracy"):
-        audit.run()
-    report = audit.report(command)
+    with TemporaryDirectory(prefix="compaudit-") as folder:
+        audit = _Audit(config, progress or Silent(), folder)
+        audit.count()
+        if config.wants("macs"):
+            audit.count_operations()
+        if config.wants("latency", "memory", "divergence", "accuracy"):
+            audit.run()
+        report = audit.report(command)
     return document.with_gate(report, gate.judge(requirements, report))
 
 
@@ -83,9 +88,10 @@ def inspect(
     for spec in specs:
         source = models.recognise(spec)
         tell.stage(f"reading {source.label}")
-        ledger, model = _read(source, trust_model_code, limits or Limits())
-        side = Side("original", source, model, ledger)
-        if model is not None:
+        side = Side("original", source)
+        _read(side, trust_model_code, limits or Limits())
+        model, ledger = side.model, side.ledger
+        if model is not None and ledger is not None:
             side.macs = count_from_graph(model, ledger, {}, limits or Limits())
         sides.append(side)
     return document.inspection(sides, machine.describe(), command)
@@ -99,21 +105,33 @@ def exit_code_of(report: Comparison, inconclusive: Literal["fail", "warn", "pass
     return most_serious(codes)
 
 
-def _read(source: Source, trust_model_code: bool, limits: Limits) -> tuple[Ledger, Model | None]:
-    """A model's ledger; taken in a worker where reading runs code, and then without a `Model`."""
+def _read(side: Side, trust_model_code: bool, limits: Limits, folder: str | None = None) -> None:
+    """Take a model's ledger; in a worker where reading runs code, and then without a `Model`.
+
+    Args:
+        side: which one; filled here.
+        trust_model_code: whether the user trusts the code in it.
+        limits: of the worker.
+        folder: where a worker may leave the weights, to be compared layer by layer.
+    """
+    source = side.source
     if not models.executes_on_read(source):
-        model = models.read(source, trust_model_code=trust_model_code)
-        return take(model), model
+        side.model = models.read(source, trust_model_code=trust_model_code)
+        side.ledger = take(side.model)
+        side.weights = weights_in(side.model)
+        return
     models.require_trust(source, trust_model_code)
     with Worker(source.spec, limits) as worker:
-        return worker.call("read", read_in_worker, source, trust_model_code), None
+        side.ledger, spooled = worker.call("read", read_in_worker, source, trust_model_code, folder)
+    side.weights = mapped(spooled)
 
 
 class _Audit:
     """The state of one comparison; each method is a chapter of it."""
 
-    def __init__(self, config: Config, progress: Progress) -> None:
+    def __init__(self, config: Config, progress: Progress, folder: str) -> None:
         self._config = config
+        self._folder = folder
         self._progress = progress
         self._limits = Limits(config.timeout_s, config.memory_limit_bytes)
         self._settings = RunSettings(
@@ -134,10 +152,12 @@ class _Audit:
         """Count what each model is made of. Raises RequestError for one that cannot be read."""
         for side in self._pair:
             self._progress.stage(f"reading {side.source.label}")
+            folder = None
+            if self._config.wants("layers"):
+                folder = f"{self._folder}/{side.name}"
+                Path(folder).mkdir()
             try:
-                side.ledger, side.model = _read(
-                    side.source, self._config.trust_model_code, self._limits
-                )
+                _read(side, self._config.trust_model_code, self._limits, folder)
             except MeasurementError as error:
                 self._pair.record(error, side)
 
@@ -173,6 +193,10 @@ class _Audit:
                 for side in self._pair
             ),
         )
+        layers = []
+        if config.wants("layers"):
+            self._progress.stage("comparing layer by layer")
+            layers = self._layers()
         evidence = findings.Evidence(
             original=original,
             compressed=compressed,
@@ -195,6 +219,7 @@ class _Audit:
             delta=delta,
             divergence=evaluated.divergence,
             accuracy=evaluated.accuracy,
+            layers=layers,
             trace=trace,
             samples=self._execution.samples,
             findings=findings.find(evidence),
@@ -203,3 +228,17 @@ class _Audit:
             environment=machine.describe(),
             command=command,
         )
+
+    def _layers(self) -> list[Layer]:
+        """Both models layer by layer; empty where one could not be read."""
+        subjects = [
+            Subject(
+                side.ledger.tensors,
+                side.macs,
+                side.weights,
+                {} if side.model is None else epsilons_of(side.model),
+            )
+            for side in self._pair
+            if side.ledger is not None
+        ]
+        return compare_layers(*subjects) if len(subjects) == 2 else []

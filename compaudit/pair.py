@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from compaudit.data.base import Feed
 from compaudit.errors import CompauditError, InternalError
 from compaudit.measure.latency.experiment import ModelName
+from compaudit.measure.layers.weights import Weights
 from compaudit.measure.ledger import Ledger
 from compaudit.measure.macs.count import MacCount
 from compaudit.measure.memory import FirstRun
@@ -20,12 +21,16 @@ __all__ = ["Pair", "Side"]
 
 @dataclass(slots=True)
 class Side:
-    """One of the two models, and what is known of it so far."""
+    """One of the two models, and what is known of it so far.
+
+    `model` is None where only a worker could read it; `weights` are there all the same.
+    """
 
     name: ModelName
     source: Source
     model: Model | None = None
     ledger: Ledger | None = None
+    weights: Mapping[str, Weights] = field(default_factory=dict)
     loaded: Loaded | None = None
     baseline_bytes: int = 0
     feeds: tuple[Feed, ...] | None = None

@@ -17,6 +17,7 @@ import numpy as np
 
 from compaudit.measure.entropy import CodedSize, coded_size
 from compaudit.measure.layers.names import layer_names
+from compaudit.measure.layers.spool import Spooled, spool
 from compaudit.models import open as models
 from compaudit.models.base import Model, Role, Source, Tensor
 from compaudit.results import TensorResult
@@ -111,11 +112,17 @@ def take(model: Model) -> Ledger:
     )
 
 
-def read_in_worker(workspace: Workspace, source: Source, trust_model_code: bool) -> Ledger:
-    """The ledger of a model that only running code can read, taken where that code runs."""
+def read_in_worker(
+    workspace: Workspace, source: Source, trust_model_code: bool, folder: str | None
+) -> tuple[Ledger, list[Spooled]]:
+    """The ledger of a model that only running code can read, taken where that code runs.
+
+    Its weights are written into the folder, if there is one, to be compared with others.
+    """
     if models.imports_user_modules(source):
         admit_user_modules(workspace)
-    return take(models.read(source, trust_model_code=trust_model_code))
+    model = models.read(source, trust_model_code=trust_model_code)
+    return take(model), [] if folder is None else spool(model, folder)
 
 
 def content_hash(files: Sequence[Path]) -> str | None:

@@ -22,7 +22,7 @@ from compaudit.models.onnx.flow import Flow, Origin
 from compaudit.models.onnx.graph import Stored, walk
 from compaudit.models.onnx.meaning import Lookup
 from compaudit.models.onnx.proto import parse
-from compaudit.models.onnx.quantization import meaning_of
+from compaudit.models.onnx.quantization import meaning_of, with_product_scales
 from compaudit.models.onnx.sharing import counted_once, named_apart
 from compaudit.models.onnx.tensors import Payload, payload_of
 from compaudit.models.onnx.uses import use_of
@@ -49,7 +49,7 @@ def read_model(source: Source, path: Path) -> Model:
     flow = Flow(found, origins)
     payloads = {entry.stored.name: entry.payload for entry in reversed(entries)}
     named = named_apart(_tensor(entry, flow, payloads) for entry in entries)
-    tensors = counted_once(named, [entry.spans for entry in entries])
+    tensors = counted_once(with_product_scales(named), [entry.spans for entry in entries])
     shipped = (path, *files.paths())
     if sum(tensor.bytes for tensor in tensors) > sum(file.stat().st_size for file in shipped):
         raise RequestError(

@@ -6,21 +6,23 @@ the tensor. They are looked up through whatever carries the tensor there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compaudit.models.base import Node
+from compaudit.models.base import Node, Role, Tensor
 from compaudit.models.onnx.flow import FARTHEST, Flow
 from compaudit.models.onnx.meaning import Lookup, Meaning
 from compaudit.models.onnx.packed import PACKED
 from compaudit.models.onnx.tensors import Payload
 from compaudit.models.quantized import Quantization, Shared
 
-__all__ = ["meaning_of"]
+__all__ = ["meaning_of", "with_product_scales"]
 
 MICROSOFT = "com.microsoft"
 _CODES = ("int", "uint", "float8", "float4")
@@ -77,6 +79,37 @@ def meaning_of(name: str, payload: Payload, flow: Flow, payloads: Mapping[str, P
         if slot in (places := _QUANTIZED.get(key, {})):
             return _quantized(plain, places[slot], node, axes, Lookup(flow, payloads))
     return plain
+
+
+def with_product_scales(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The weights of integer products with their scale, which is multiplied in behind the product.
+
+    Only where one stored scale alone serves the product, and fits.
+    """
+    scales: dict[str, list[Tensor]] = defaultdict(list)
+    for tensor in tensors:
+        real = tensor.dtype.startswith(("float", "bfloat"))
+        if tensor.role is Role.QUANTIZATION and tensor.use is not None and real:
+            scales[tensor.use.node].append(tensor)
+    return [_with_scale(tensor, scales) for tensor in tensors]
+
+
+def _with_scale(tensor: Tensor, scales: Mapping[str, Sequence[Tensor]]) -> Tensor:
+    codes, use = tensor.quantization, tensor.use
+    if codes is None or codes.scale is not None or use is None:
+        return tensor
+    axis = {"ConvInteger": 0, "MatMulInteger": -1}.get(use.op)
+    serving = scales.get(use.node, ())
+    if axis is None or len(serving) != 1 or serving[0].values is None:
+        return tensor
+    numbers = np.concatenate(list(serving[0].values()))
+    if numbers.size == 1:
+        scale = Shared.one(numbers)
+    elif tensor.shape and numbers.size == tensor.shape[axis]:
+        scale = Shared.per_channel(numbers, axis, tensor.shape)
+    else:
+        return tensor
+    return replace(tensor, quantization=replace(codes, scale=scale))
 
 
 # ------------------------------------------------------------------------- finding the use
