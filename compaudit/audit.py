@@ -24,6 +24,7 @@ from compaudit.execution import Execution
 from compaudit.measure.compression import compare_sizes
 from compaudit.measure.latency.estimate import estimate_delta
 from compaudit.measure.layers.comparison import Subject, compare_layers
+from compaudit.measure.layers.grouping import places_of
 from compaudit.measure.layers.spool import epsilons_of, mapped, weights_in
 from compaudit.measure.ledger import read_in_worker, take
 from compaudit.measure.macs.counting import count_from_graph
@@ -237,6 +238,7 @@ class _Audit:
                 side.macs,
                 side.weights,
                 {} if side.model is None else epsilons_of(side.model),
+                places_of(side.model),
             )
             for side in self._pair
             if side.ledger is not None

@@ -11,7 +11,7 @@ from compaudit.envelope import envelope
 from compaudit.errors import CompauditError, ExitCode, most_serious
 from compaudit.measure.latency.estimate import summarise
 from compaudit.measure.latency.experiment import Trace
-from compaudit.measure.layers.grouping import layers_of
+from compaudit.measure.layers.grouping import layers_of, places_of
 from compaudit.measure.macs.count import MacCount
 from compaudit.measure.signature import Samples
 from compaudit.pair import Pair, Side
@@ -62,7 +62,11 @@ def inspection(sides: Sequence[Side], environment: Environment, command: str) ->
         fields = {name: getattr(result, name) for name in result.__struct_fields__}
         tensors = side.ledger.tensors
         inspected.append(
-            InspectedModel(**fields, tensors=tensors, layers=layers_of(tensors, side.macs))
+            InspectedModel(
+                **fields,
+                tensors=tensors,
+                layers=layers_of(tensors, side.macs, places_of(side.model)),
+            )
         )
         skipped += unmeasured(f"models[{place}]", result, side, _NEVER_RUN)
     return Inspection(

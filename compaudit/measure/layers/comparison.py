@@ -33,27 +33,36 @@ class Subject:
         macs: its operations, where they were counted.
         weights: the numbers of its weights and of what normalises them, by tensor.
         epsilons: of its normalisations, by the tensor that scales them.
+        places: see `places_of`.
     """
 
     tensors: Sequence[TensorResult]
     macs: MacCount | None
     weights: Mapping[str, Weights]
     epsilons: Mapping[str, float]
+    places: Mapping[str, int]
 
     def profiles(self) -> list[Profile]:
         """Its layers, ready to be matched."""
-        return profiles_of(layers_of(self.tensors, self.macs), self.tensors)
+        return profiles_of(layers_of(self.tensors, self.macs, self.places), self.tensors)
 
 
 def compare_layers(original: Subject, compressed: Subject) -> list[Layer]:
     """Every layer of both models, in the order of the original."""
     rows = line_up(original.profiles(), compressed.profiles())
+    if original.macs is None or compressed.macs is None:
+        # One model shows its products of two computed operands, the other cannot.
+        rows = [row for row in rows if (row.compressed and row.original) or not _bare(row)]
     folds = {
         row.target.place: row.original
         for row in rows
         if row.change == "folded" and row.target is not None and row.original is not None
     }
     return [_layer(row, folds, original, compressed) for row in rows]
+
+
+def _bare(row: Counterpart) -> bool:
+    return all(not profile.layer.tensors for profile in (row.original, *row.compressed) if profile)
 
 
 def _layer(

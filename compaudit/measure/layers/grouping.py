@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from compaudit.measure.layers.names import ELSEWHERE
 from compaudit.measure.macs.count import MacCount
+from compaudit.models.base import Model
 from compaudit.results import LayerSide, TensorResult
 
-__all__ = ["layers_of", "summed_up"]
+__all__ = ["layers_of", "places_of", "summed_up"]
 
 _PARAMETERS = ("weight", "bias")
 _WEIGHT_BYTES = ("weight", "bias", "quantization")
 
 
-def layers_of(tensors: Sequence[TensorResult], macs: MacCount | None) -> list[LayerSide]:
-    """The layers of a model in the order of its ledger.
+def places_of(model: Model | None) -> dict[str, int]:
+    """When each stored tensor is computed with, and each node: places in the graph, by name."""
+    if model is None or model.graph is None:
+        return {}
+    places = {node.name: place for place, node in enumerate(model.graph.nodes)}
+    return places | {
+        tensor.name: places[tensor.use.node]
+        for tensor in model.tensors
+        if tensor.use is not None and tensor.use.node in places
+    }
+
+
+def layers_of(
+    tensors: Sequence[TensorResult], macs: MacCount | None, places: Mapping[str, int]
+) -> list[LayerSide]:
+    """The layers of a model in the order of execution; of its ledger, where no graph tells.
 
     Args:
         tensors: its ledger.
+        places: see `places_of`.
         macs: its operations, where they were counted. Those without a stored weight (attention)
             are layers too.
     """
@@ -36,6 +52,7 @@ def layers_of(tensors: Sequence[TensorResult], macs: MacCount | None) -> list[La
             by_layer[name] += node.macs
             ops.setdefault(name, node.op)
     names = [*grouped, *(name for name in by_layer if name not in grouped)]
+    names.sort(key=lambda name: _first(name, grouped.get(name, ()), places))
     return [
         _layer(
             name,
@@ -45,6 +62,14 @@ def layers_of(tensors: Sequence[TensorResult], macs: MacCount | None) -> list[La
         )
         for name in names
     ]
+
+
+def _first(name: str, rows: Sequence[TensorResult], places: Mapping[str, int]) -> tuple[int, int]:
+    """Where a layer stands; one that no graph places keeps its order, behind the others."""
+    known = [places[row.name] for row in rows if row.name in places and row.role != "constant"]
+    if not rows and name in places:
+        known = [places[name]]
+    return (0, min(known)) if known and name != ELSEWHERE else (1, 0)
 
 
 def summed_up(name: str, op: str, layers: Sequence[LayerSide]) -> LayerSide:

@@ -6,6 +6,7 @@ structure, in order, between the layers that are settled. Nothing is matched tha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -56,7 +57,7 @@ class Profile:
     def kind(self) -> Hashable:
         """What a counterpart has to agree in: the number of weight dimensions, and of weights."""
         if not self.weights:
-            return "bias" if self.layer.parameters else "no parameters"
+            return ("bias",) if self.layer.parameters else ("no parameters", self.layer.macs)
         return len(self.shape), self.channels is not None
 
     @property
@@ -114,7 +115,7 @@ def line_up(original: Sequence[Profile], compressed: Sequence[Profile]) -> list[
         for profile in counterpart.compressed:
             free.pop(profile.place, None)
 
-    for rule in (_same_name, _factors_by_name, _same_structure, _same_kind, _factors_in_order):
+    for rule in _RULES:
         open_ = [profile for profile in original if profile.place not in matched]
         for counterpart in rule(open_, list(free.values()), matched):
             take(counterpart)
@@ -126,7 +127,6 @@ def line_up(original: Sequence[Profile], compressed: Sequence[Profile]) -> list[
 
 
 Settled = dict[int, Counterpart]
-Rule = Callable[[Sequence[Profile], Sequence[Profile], Settled], Iterator[Counterpart]]
 
 # ------------------------------------------------------------------------------------ by name
 
@@ -139,6 +139,22 @@ def _same_name(
         other = by_name.get(profile.name)
         if other is not None and (other.kind == profile.kind or profile.name == ELSEWHERE):
             yield Counterpart(profile, (other,), "matched", "name")
+
+
+def _owner_of_tied(
+    original: Sequence[Profile], compressed: Sequence[Profile], settled: Settled
+) -> Iterator[Counterpart]:
+    """An exporter keeps one of two names of a tied weight, maybe not that of its owner."""
+    by_name = {profile.name: profile for profile in compressed}
+    owners = {row.name: profile for profile in original for row in profile.weights}
+    for profile in original:
+        tied = profile.weights[0].tied_to if profile.weights else None
+        owner = owners.get(tied or "")
+        other = by_name.get(profile.name)
+        if owner is None or other is None or owner.name in by_name:
+            continue
+        if other.exact == owner.exact:
+            yield Counterpart(owner, (other,), "matched", "name")
 
 
 def _factors_by_name(
@@ -165,6 +181,18 @@ def _same_structure(
     original: Sequence[Profile], compressed: Sequence[Profile], settled: Settled
 ) -> Iterator[Counterpart]:
     yield from _aligned(original, compressed, settled, lambda profile: profile.exact)
+
+
+def _only_one_of_its_structure(
+    original: Sequence[Profile], compressed: Sequence[Profile], settled: Settled
+) -> Iterator[Counterpart]:
+    """Wherever it stands: a layer whose kind and sizes no other open layer has."""
+    ours = Counter(profile.exact for profile in original)
+    theirs = Counter(profile.exact for profile in compressed)
+    by_structure = {profile.exact: profile for profile in compressed}
+    for profile in original:
+        if profile.weights and ours[profile.exact] == theirs[profile.exact] == 1:
+            yield Counterpart(profile, (by_structure[profile.exact],), "matched", "structure")
 
 
 def _same_kind(
@@ -254,6 +282,18 @@ def _chain(whole: tuple[int, ...], factors: Sequence[tuple[int, ...]]) -> bool:
             return True
     return False
 
+
+_RULES: tuple[
+    Callable[[Sequence[Profile], Sequence[Profile], Settled], Iterator[Counterpart]], ...
+] = (
+    _owner_of_tied,
+    _same_name,
+    _factors_by_name,
+    _same_structure,
+    _only_one_of_its_structure,
+    _same_kind,
+    _factors_in_order,
+)
 
 # ------------------------------------------------------------------------------------ the rest
 

@@ -32,10 +32,7 @@ _MASK = re.compile(r"_(orig|mask)$")
 
 def layer_names(tensors: Sequence[Tensor]) -> list[str | None]:
     """The layer of every tensor; None for one that is part of none (constants, unused ones)."""
-    by_node: dict[str, str] = {}
-    for tensor in sorted(tensors, key=lambda tensor: tensor.role is not Role.WEIGHT):
-        if tensor.role in (Role.WEIGHT, Role.BIAS) and tensor.use is not None:
-            by_node.setdefault(tensor.use.node, _name(tensor))
+    by_node = _by_node(tensors)
     weighted = {*by_node.values(), *(_name(t) for t in tensors if t.role is Role.WEIGHT)}
     names: list[str | None] = []
     for tensor in tensors:
@@ -51,6 +48,19 @@ def layer_names(tensors: Sequence[Tensor]) -> list[str | None]:
                 names.append(name if name in weighted else None)
             case _:
                 names.append(None)
+    return names
+
+
+def _by_node(tensors: Sequence[Tensor]) -> dict[str, str]:
+    """The layer of every node: what its weights are called, or its biases, or itself."""
+    learned = sorted(
+        (tensor for tensor in tensors if tensor.role in (Role.WEIGHT, Role.BIAS)),
+        key=lambda tensor: (stem_of(tensor.name) is None, tensor.role is Role.BIAS),
+    )
+    names: dict[str, str] = {}
+    for tensor in learned:
+        if tensor.use is not None:
+            names.setdefault(tensor.use.node, _name(tensor))
     return names
 
 

@@ -26,6 +26,9 @@ Chunks = Iterator[NDArray[np.floating[Any]]]
 _MOST_HELD = 1 << 26
 """Elements that are held at once where a weight has to be turned or multiplied out."""
 
+_UNLIKE = 0.1
+"""Noise over signal above which two square matrices may be one another's transpose (10 dB)."""
+
 
 class Difference(msgspec.Struct, frozen=True):
     """Sums over the elements of two weights; those of several weights add up.
@@ -109,16 +112,21 @@ def weights_of(tensor: Tensor) -> Weights | None:
 def difference(original: Weights, compressed: Weights) -> Difference | None:
     """Their difference; None where the shapes do not allow one.
 
-    A matrix that one of them stores as [in, out] is turned, as the shapes say; a square one is
-    taken as it is stored.
+    A matrix that one of them stores as [in, out] is turned, as the shapes say. Of a square one
+    they say nothing: it is turned where that brings the two together.
     """
-    if _squeezed(original.shape) != _squeezed(compressed.shape):
-        if len(original.shape) != 2 or original.shape[::-1] != compressed.shape:
-            return None
-        held = turned(compressed)
-        if held is None:
-            return None
-        compressed = held
+    same = _squeezed(original.shape) == _squeezed(compressed.shape)
+    turnable = len(original.shape) == 2 and original.shape[::-1] == compressed.shape
+    straight = _difference(original, compressed) if same else None
+    if not turnable or (straight is not None and straight.noise < _UNLIKE * straight.signal):
+        return straight
+    other = turned(compressed)
+    crosswise = None if other is None else _difference(original, other)
+    found = [one for one in (straight, crosswise) if one is not None]
+    return min(found, key=lambda one: one.noise, default=None)
+
+
+def _difference(original: Weights, compressed: Weights) -> Difference:
     signal = noise = 0.0
     for left, right in _together(original.read(), compressed.read()):
         ours = left.astype(np.float64)
