@@ -11,12 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from compaudit import document, findings, gate, machine
+from compaudit import document, findings, gate, interruption, machine
 from compaudit.config import Config
 from compaudit.data.base import DataRequest
 from compaudit.data.open import open_data
 from compaudit.errors import (
+    CompauditError,
     ExitCode,
+    InternalError,
     MeasurementError,
     most_serious,
 )
@@ -80,22 +82,38 @@ def inspect(
 ) -> Inspection:
     """The ledgers of models. Nothing is executed but the user's own factory, and trusted code.
 
+    A model that cannot be read is named in the document's `error`, and the others are still there.
+
     Raises:
-        RequestError: a model cannot be opened or read.
-        MeasurementError: the code of a factory died.
+        RequestError: no model can be opened and read.
+        MeasurementError: nor this one, because the code of its factory died.
     """
     tell = progress or Silent()
-    sides = []
+    sides: list[Side] = []
+    unread: list[CompauditError] = []
     for spec in specs:
-        source = models.recognise(spec)
-        tell.stage(f"reading {source.label}")
-        side = Side("original", source)
-        _read(side, trust_model_code, limits or Limits())
-        model, ledger = side.model, side.ledger
-        if model is not None and ledger is not None:
-            side.macs = count_from_graph(model, ledger, {}, limits or Limits())
-        sides.append(side)
-    return document.inspection(sides, machine.describe(), command)
+        try:
+            sides.append(_inspected(spec, trust_model_code, limits or Limits(), tell))
+        except InternalError:
+            raise
+        except CompauditError as error:
+            interruption.raise_pending()
+            error.model = spec
+            unread.append(error)
+    if not sides:
+        raise unread[0]
+    return document.inspection(sides, unread, machine.describe(), command)
+
+
+def _inspected(spec: str, trust_model_code: bool, limits: Limits, tell: Progress) -> Side:
+    """One model with its ledger and, where its graph is known, its operations."""
+    source = models.recognise(spec)
+    tell.stage(f"reading {source.label}")
+    side = Side("original", source)
+    _read(side, trust_model_code, limits)
+    if side.model is not None and side.ledger is not None:
+        side.macs = count_from_graph(side.model, side.ledger, {}, limits)
+    return side
 
 
 def exit_code_of(report: Comparison, inconclusive: Literal["fail", "warn", "pass"]) -> ExitCode:
@@ -194,15 +212,18 @@ class _Audit:
                 for side in self._pair
             ),
         )
-        layers = []
+        layers: list[Layer] = []
         if config.wants("layers"):
             self._progress.stage("comparing layer by layer")
             layers = self._layers()
+        counted = self._pair.compressed.ledger
         evidence = findings.Evidence(
             original=original,
             compressed=compressed,
             original_model=self._pair.original.model,
             compressed_model=self._pair.compressed.model,
+            compressed_tensors=counted.tensors if counted is not None else (),
+            layers=layers,
             runtimes=(
                 models.runtime_of(self._pair.original.source),
                 models.runtime_of(self._pair.compressed.source),

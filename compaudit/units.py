@@ -9,18 +9,21 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 __all__ = [
     "NOT_MEASURED",
     "format_bytes",
     "format_change",
     "format_count",
+    "format_decibels",
     "format_interval",
     "format_number",
+    "format_part",
     "format_points",
     "format_rate",
     "format_seconds",
+    "format_shape",
     "format_share",
     "format_si",
     "formatter_for",
@@ -135,6 +138,27 @@ def format_rate(value: float | None) -> str:
 def format_share(value: float | None, digits: int = 2) -> str:
     """A share of one as a percentage: ``97.44 %``."""
     return NOT_MEASURED if value is None else f"{value * 100:.{digits}f} %"
+
+
+def format_decibels(value: float | None) -> str:
+    """A ratio of powers: ``38.5 dB``."""
+    return NOT_MEASURED if value is None else f"{value:.1f} dB".replace("-", "−")
+
+
+def format_part(value: float | None) -> str:
+    """A part of a whole, 0 to 1: ``12.6 %``; what is not nothing or all is never shown as such."""
+    if value is None:
+        return NOT_MEASURED
+    if 0 < value < 0.001:
+        return "<0.1 %"
+    if 0.999 < value < 1:
+        return ">99.9 %"
+    return "100 %" if value == 1 else f"{value * 100:.1f} %"
+
+
+def format_shape(sizes: Sequence[int]) -> str:
+    """The sizes of a tensor: ``64×32×3×3``."""
+    return "×".join(map(str, sizes)) or "scalar"
 
 
 def format_change(value: float | None) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from compaudit.findings import RULES, Evidence, find
 from compaudit.models.base import Graph, Model, Node, Role, Source, Tensor
+from compaudit.results import Layer, LayerSide
 
 REPORT = canned.comparison()
 
@@ -19,6 +20,8 @@ def evidence(**changes: Any) -> Evidence:
         "compressed": REPORT.compressed,
         "original_model": None,
         "compressed_model": None,
+        "compressed_tensors": (),
+        "layers": (),
         "runtimes": ("onnxruntime", "onnxruntime"),
         "alpha": REPORT.alpha,
         "delta": REPORT.delta,
@@ -75,6 +78,63 @@ def test_zeros_that_are_still_stored() -> None:
 def test_a_file_that_grew() -> None:
     assert codes(alpha=msgspec.structs.replace(REPORT.alpha, file_bytes=0.99)) == {"CA103"}
     assert codes(alpha=msgspec.structs.replace(REPORT.alpha, file_bytes=None)) == set()
+
+
+def layer(
+    name: str,
+    change: str,
+    before: int,
+    after: int,
+    note: str,
+    sqnr: float | None,
+    *,
+    equal: bool = False,
+) -> Layer:
+    def side(parameters: int) -> LayerSide:
+        made = canned.layer(name, "Conv", max(parameters, 1), 4 * parameters, [f"{name}.weight"])
+        return msgspec.structs.replace(made, parameters=parameters)
+
+    return Layer(
+        name=name,
+        op="Conv",
+        original=side(before),
+        compressed=None if change == "folded" else side(after),
+        change=change,
+        matched_by="name",
+        weight_sqnr_db=sqnr,
+        weights_equal=equal,
+        note=note,
+    )
+
+
+def test_an_export_that_changes_the_number_of_parameters() -> None:
+    folded = layer("bn", "folded", 64, 0, "", None)
+    again = layer("head", "matched", 0, 1000, "", None, equal=True)
+    bias = layer("conv", "matched", 216, 224, "", None, equal=True)
+    for changed, said in (
+        (folded, "bn (64) was folded into another layer"),
+        (again, "head, tied in the original, is stored again (1,000)"),
+        (bias, "conv went from 216 to 224"),
+    ):
+        (found,) = find(evidence(layers=(changed,)))
+        assert found.code == "CA105"
+        assert said in found.detail
+    assert codes(layers=(layer("conv", "matched", 64, 32, "64 → 32", None),)) == set()
+    many = [layer(f"bn{i}", "folded", 64, 0, "folded into conv: weight", None) for i in range(9)]
+    assert "and 5 more" in find(evidence(layers=many))[0].detail
+
+
+def test_one_layer_that_is_ruined() -> None:
+    def layers(*sqnrs: float | None) -> list[Layer]:
+        return [layer(f"l{i}", "matched", 9, 9, "", sqnr) for i, sqnr in enumerate(sqnrs)]
+
+    (found,) = find(evidence(layers=layers(40.0, -30.0, 38.0, 41.0)))
+    assert found.code == "CA403"
+    assert found.detail.startswith("l1 has a weight SQNR of −30.0 dB, the median of 4 layers is 39")
+    assert codes(layers=layers(40.0, 38.0, 41.0)) == set()
+    assert codes(layers=layers(3.0, 2.0, 4.0, 1.0)) == set()  # all alike: that is the method
+    assert codes(layers=layers(40.0, -30.0)) == set()  # too few to speak of the others
+    assert codes(layers=layers(None, None, None, -30.0)) == set()
 
 
 def test_smaller_but_slower() -> None:

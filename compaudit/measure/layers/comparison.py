@@ -213,7 +213,15 @@ def _changes(ours: Profile, theirs: Profile, fold: Profile | None) -> list[str]:
         notes.append(f"{_shape(ours.shape)} → {_shape(theirs.shape)}")
     if fold is not None:
         notes.append(f"{fold.name} folded in")
+    if len(ours.biases) < len(theirs.biases):
+        notes.append(f"{_listed(theirs.biases)} added")
+    elif len(ours.biases) > len(theirs.biases):
+        notes.append(f"{_listed(ours.biases)} gone")
     return notes
+
+
+def _listed(biases: Sequence[TensorResult]) -> str:
+    return ", ".join(f"{row.name} ({row.logical_elements})" for row in biases)
 
 
 def _copies(ours: Profile, side: LayerSide, compressed: Subject) -> list[str]:

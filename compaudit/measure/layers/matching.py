@@ -32,12 +32,14 @@ class Profile:
         layer: the layer.
         place: its number in the model.
         weights: its weight tensors, the largest first.
+        biases: its biases.
         channels: of a normalisation with running statistics, how many; else None.
     """
 
     layer: LayerSide
     place: int
     weights: tuple[TensorResult, ...]
+    biases: tuple[TensorResult, ...] = ()
     channels: int | None = None
 
     @property
@@ -100,7 +102,8 @@ def profiles_of(layers: Sequence[LayerSide], tensors: Sequence[TensorResult]) ->
         statistics = [row for row in own if row.role == "buffer" and len(row.shape) == 1]
         vector = bool(weights) and len(weights[0].shape) == 1
         channels = weights[0].shape[0] if statistics and vector else None
-        found.append(Profile(layer, len(found), tuple(weights), channels))
+        biases = tuple(row for row in own if row.role == "bias")
+        found.append(Profile(layer, len(found), tuple(weights), biases, channels))
     return found
 
 

@@ -1,0 +1,122 @@
+"""CA1xx: what the sizes mean."""
+
+from __future__ import annotations
+
+from compaudit.findings.evidence import Evidence, Rule
+from compaudit.models.base import Graph, Model, Role
+from compaudit.results import Finding, Layer
+from compaudit.units import format_bytes, format_count, format_rate, format_share
+
+__all__ = ["RULES"]
+
+_HALF = 0.5
+_MOST_LISTED = 4
+
+
+def fake_quantization(evidence: Evidence) -> Finding | None:
+    """CA101: float weights pass through Quantize and Dequantize, and are stored as floats."""
+    model = evidence.compressed_model
+    if model is None or model.graph is None:
+        return None
+    wrapped = _quantized_at_run_time(model, model.graph)
+    if not wrapped:
+        return None
+    return Finding(
+        code="CA101",
+        severity="warning",
+        title="fake quantisation: the weights are stored as floats",
+        detail=f"{len(wrapped)} weights, {wrapped[0]!r} first, are quantised and dequantised when "
+        f"the model runs; the file holds them as {evidence.compressed.bits_per_weight:.1f} bits "
+        "each, so nothing got smaller",
+        hint="convert the model to real integer weights before shipping it",
+    )
+
+
+def _quantized_at_run_time(model: Model, graph: Graph) -> list[str]:
+    floats = {
+        tensor.name
+        for tensor in model.tensors
+        if tensor.role is Role.WEIGHT and tensor.dtype.startswith("float")
+    }
+    return [
+        node.inputs[0]
+        for node in graph.nodes
+        if node.op == "QuantizeLinear" and node.inputs and node.inputs[0] in floats
+    ]
+
+
+def zeros_still_stored(evidence: Evidence) -> Finding | None:
+    """CA102: most weights are zero, and the file stores every one of them."""
+    compressed, alpha = evidence.compressed, evidence.alpha
+    if compressed.sparsity is None or compressed.sparsity < _HALF:
+        return None
+    if alpha.nonzero_parameters is None or alpha.weight_bytes is None:
+        return None
+    if alpha.nonzero_parameters < 2 * alpha.weight_bytes:
+        return None
+    return Finding(
+        code="CA102",
+        severity="warning",
+        title="the pruned weights are still stored",
+        detail=f"{format_share(compressed.sparsity, 1)} of the weights are zero: "
+        f"α(nonzero_parameters) is {format_rate(alpha.nonzero_parameters)}, and α(weight_bytes) "
+        f"only {format_rate(alpha.weight_bytes)}",
+        hint="store them sparsely, compress the file, or remove whole channels",
+    )
+
+
+def file_grew(evidence: Evidence) -> Finding | None:
+    """CA103: the compressed model's file is larger than the original's."""
+    alpha = evidence.alpha.file_bytes
+    if alpha is None or alpha >= 1:
+        return None
+    return Finding(
+        code="CA103",
+        severity="warning",
+        title="the file grew",
+        detail=f"{format_bytes(evidence.original.file_bytes)} became "
+        f"{format_bytes(evidence.compressed.file_bytes)}",
+        hint="compare the ledgers: compaudit inspect ORIGINAL COMPRESSED",
+    )
+
+
+def exported_differently(evidence: Evidence) -> Finding | None:
+    """CA105: parameters came or went with the export, not with the compression."""
+    changes = [change for layer in evidence.layers for change in _export_changes(layer)]
+    if not changes:
+        return None
+    listed = "; ".join(changes[:_MOST_LISTED])
+    more = len(changes) - _MOST_LISTED
+    if more > 0:
+        listed += f"; and {more} more"
+    return Finding(
+        code="CA105",
+        severity="info",
+        title="the export changed the number of parameters",
+        detail=f"{listed}. α(parameters) counts this beside what the compression did",
+        hint="see every layer with --layers; export both models in one way to compare like with "
+        "like",
+    )
+
+
+def _export_changes(layer: Layer) -> list[str]:
+    """What no compression does: the weights are the same, their number is not."""
+    before = layer.original.parameters if layer.original else 0
+    after = layer.compressed.parameters if layer.compressed else 0
+    if layer.change == "folded":
+        return [f"{layer.name} ({format_count(before)}) was folded into another layer"]
+    if layer.change != "matched" or before == after:
+        return []
+    if before == 0:
+        return [f"{layer.name}, tied in the original, is stored again ({format_count(after)})"]
+    if layer.weights_equal:
+        return [f"{layer.name} went from {format_count(before)} to {format_count(after)}"]
+    return []
+
+
+RULES: tuple[Rule, ...] = (
+    fake_quantization,
+    zeros_still_stored,
+    file_grew,
+    exported_differently,
+)
