@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from compaudit.findings.evidence import Evidence, Rule
 from compaudit.models.base import Graph, Model, Role
 from compaudit.results import Finding, Layer
-from compaudit.units import format_bytes, format_count, format_rate, format_share
+from compaudit.units import format_bytes, format_rate, format_share
 
 __all__ = ["RULES"]
 
 _HALF = 0.5
-_MOST_LISTED = 4
+_MOST_LISTED = 3
 
 
 def fake_quantization(evidence: Evidence) -> Finding | None:
@@ -82,36 +84,55 @@ def file_grew(evidence: Evidence) -> Finding | None:
 
 def exported_differently(evidence: Evidence) -> Finding | None:
     """CA105: parameters came or went with the export, not with the compression."""
-    changes = [change for layer in evidence.layers for change in _export_changes(layer)]
-    if not changes:
+    folded = [layer for layer in evidence.layers if layer.change == "folded"]
+    matched = [layer for layer in evidence.layers if layer.change == "matched"]
+    again = [layer for layer in matched if _parameters(layer)[0] == 0 < _parameters(layer)[1]]
+    # Equal weights, and yet another number of parameters: a bias came or went.
+    other = [
+        layer
+        for layer in matched
+        if layer.weights_equal and 0 < _parameters(layer)[0] != _parameters(layer)[1]
+    ]
+    said = [
+        f"{what} {_listed(layers)}"
+        for what, layers in (
+            ("folded into other layers:", folded),
+            ("tied in the original and stored again:", again),
+            ("with or without a bias now:", other),
+        )
+        if layers
+    ]
+    if not said:
         return None
-    listed = "; ".join(changes[:_MOST_LISTED])
-    more = len(changes) - _MOST_LISTED
-    if more > 0:
-        listed += f"; and {more} more"
     return Finding(
         code="CA105",
         severity="info",
         title="the export changed the number of parameters",
-        detail=f"{listed}. α(parameters) counts this beside what the compression did",
-        hint="see every layer with --layers; export both models in one way to compare like with "
-        "like",
+        detail="; ".join(said),
+        hint="α(parameters) counts this too; see every layer with --layers",
     )
 
 
-def _export_changes(layer: Layer) -> list[str]:
-    """What no compression does: the weights are the same, their number is not."""
-    before = layer.original.parameters if layer.original else 0
-    after = layer.compressed.parameters if layer.compressed else 0
-    if layer.change == "folded":
-        return [f"{layer.name} ({format_count(before)}) was folded into another layer"]
-    if layer.change != "matched" or before == after:
-        return []
-    if before == 0:
-        return [f"{layer.name}, tied in the original, is stored again ({format_count(after)})"]
-    if layer.weights_equal:
-        return [f"{layer.name} went from {format_count(before)} to {format_count(after)}"]
-    return []
+def _parameters(layer: Layer) -> tuple[int, int]:
+    """Of the original's layer and the compressed one."""
+    before, after = layer.original, layer.compressed
+    return before.parameters if before else 0, after.parameters if after else 0
+
+
+def _listed(layers: Sequence[Layer]) -> str:
+    """Names with what each adds or takes away, few of them, and the sum of all."""
+    changes = [after - before for before, after in map(_parameters, layers)]
+    names = [
+        f"{layer.name} ({_signed(change)})" for layer, change in zip(layers, changes, strict=True)
+    ]
+    if len(names) <= _MOST_LISTED:
+        return ", ".join(names)
+    more = f"and {len(names) - _MOST_LISTED} more, {_signed(sum(changes))} in all"
+    return ", ".join([*names[:_MOST_LISTED], more])
+
+
+def _signed(count: int) -> str:
+    return f"{count:+,}".replace("-", "−")
 
 
 RULES: tuple[Rule, ...] = (

@@ -112,16 +112,16 @@ def test_an_export_that_changes_the_number_of_parameters() -> None:
     again = layer("head", "matched", 0, 1000, "", None, equal=True)
     bias = layer("conv", "matched", 216, 224, "", None, equal=True)
     for changed, said in (
-        (folded, "bn (64) was folded into another layer"),
-        (again, "head, tied in the original, is stored again (1,000)"),
-        (bias, "conv went from 216 to 224"),
+        (folded, "folded into other layers: bn (−64)"),
+        (again, "stored again: head (+1,000)"),
+        (bias, "with or without a bias now: conv (+8)"),
     ):
         (found,) = find(evidence(layers=(changed,)))
         assert found.code == "CA105"
         assert said in found.detail
     assert codes(layers=(layer("conv", "matched", 64, 32, "64 → 32", None),)) == set()
     many = [layer(f"bn{i}", "folded", 64, 0, "folded into conv: weight", None) for i in range(9)]
-    assert "and 5 more" in find(evidence(layers=many))[0].detail
+    assert "and 6 more, −576 in all" in find(evidence(layers=many))[0].detail
 
 
 def test_one_layer_that_is_ruined() -> None:
