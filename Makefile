@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit format samples schema readme clean
+.PHONY: help demo test lint types unit format samples schema readme docs clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ lint: $(VENV)/dev  ## Check style and formatting
 types: $(VENV)/dev  ## Check types
 	$(BIN)/mypy
 
-unit: $(VENV)/dev  ## Run the tests
+unit: $(VENV)/dev $(VENV)/corpus  ## Run the tests
 	$(BIN)/python -m pytest
 
 format: $(VENV)/dev  ## Format the code
@@ -40,6 +40,9 @@ schema: $(VENV)/dev  ## Write docs/schema.json from the code
 readme: $(VENV)/dev  ## Write the README's demo and help anew, from the real commands
 	$(BIN)/python docs/refresh_readme.py
 
+docs: $(VENV)/dev  ## Write docs/roles.md from the code
+	$(BIN)/python docs/write_roles.py
+
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -53,3 +56,13 @@ $(VENV)/demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/demo
+
+# The models that onnx 1.21.0 ships (1.23 ships fewer); tests of them are skipped without a network.
+$(VENV)/corpus: | $(VENV)/bin/python
+	@rm -rf $@.part
+	@$(BIN)/python -m pip --disable-pip-version-check download --quiet --no-deps \
+		--only-binary=:all: -d $@.part onnx==1.21.0 \
+	&& $(BIN)/python -m zipfile -e $@.part/onnx-1.21.0-*.whl $@.part/wheel \
+	&& mv $@.part/wheel/onnx/backend/test/data $@ \
+	|| echo "no corpus: tests/functional/test_corpus.py will be skipped"
+	@rm -rf $@.part

@@ -20,7 +20,7 @@ from compaudit.models.onnx.elements import is_real
 from compaudit.models.onnx.external import ExternalFiles, Span
 from compaudit.models.onnx.flow import Flow, Origin
 from compaudit.models.onnx.graph import Stored, walk
-from compaudit.models.onnx.meaning import Lookup
+from compaudit.models.onnx.meaning import Lookup, is_mask
 from compaudit.models.onnx.proto import parse
 from compaudit.models.onnx.quantization import meaning_of, with_product_scales
 from compaudit.models.onnx.sharing import counted_once, named_apart
@@ -227,4 +227,5 @@ def _role(entry: _Entry, flow: Flow) -> Role:
         return Role.UNUSED
     if node is not None and not (node.domain == "" and node.op in ("Constant", "ConstantOfShape")):
         return role_of_attribute(node.domain, node.op, stored.attribute)
-    return flow.role(stored.name, Origin(entry.elements, is_real(entry.payload.dtype)))
+    role = flow.role(stored.name, Origin(entry.elements, is_real(entry.payload.dtype)))
+    return Role.CONSTANT if role is Role.BIAS and is_mask(entry.payload) else role

@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compaudit.models.base import Node
+from compaudit.models.onnx.elements import is_real
 from compaudit.models.onnx.flow import Flow
 from compaudit.models.onnx.tensors import Payload
 from compaudit.models.quantized import Quantization
 
-__all__ = ["Lookup", "Meaning"]
+__all__ = ["Lookup", "Meaning", "is_mask"]
+
+_HIDDEN = -1e4
+"""What a mask adds to a score that shall not count, or less; float16 ends at −65,504."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +68,19 @@ class Lookup:
         if payload is None or payload.values is None:
             return None
         return payload.array().reshape(payload.shape)
+
+
+def is_mask(payload: Payload) -> bool:
+    """Whether these numbers hide attention scores: zeros and hugely negative ones, nothing else.
+
+    Exporters store a causal mask as an operand of an addition, where a bias stands too.
+    """
+    if payload.values is None or len(payload.shape) < 2 or not is_real(payload.dtype):
+        return False
+    hides = False
+    for chunk in payload.values():
+        hidden = chunk <= _HIDDEN
+        if not bool((hidden | (chunk == 0)).all()):
+            return False
+        hides = hides or bool(hidden.any())
+    return hides

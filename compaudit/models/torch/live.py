@@ -6,6 +6,7 @@ Imports torch; import it inside functions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import torch
 
@@ -42,7 +43,26 @@ def module_ledger(source: Source, module: torch.nn.Module, location: str) -> tup
             model=source.spec,
             stage="open",
         ) from error
-    return ledger(items, location)
+    return _with_ties(items, ledger(items, location))
+
+
+def _with_ties(items: list[Item], records: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Tensors without bytes of their own to compare (meta, sparse, wrapped) are tied by identity.
+
+    What belongs to a wrapped one, its scales, is tied with it.
+    """
+    first: dict[object, str] = {}
+    owners = {item.name: first.setdefault(_storage(item.tensor), item.name) for item in items}
+    found: list[Tensor] = []
+    for record in records:
+        name = record.name if record.name in owners else record.note.removeprefix("of ")
+        owner = owners.get(name, name)
+        if owner != name and record.tied_to is None:
+            tied_to = owner + record.name.removeprefix(name)
+            found.append(replace(record, tied_to=tied_to, bytes=0))
+        else:
+            found.append(record)
+    return tuple(found)
 
 
 def module_items(source: Source, module: torch.nn.Module) -> list[Item]:
@@ -105,8 +125,8 @@ def roles_in(module: torch.nn.Module, entries: Mapping[str, Entry]) -> dict[str,
 def _storage(tensor: torch.Tensor) -> tuple[object, ...] | int:
     if type(tensor) in (torch.Tensor, torch.nn.Parameter) and tensor.layout == torch.strided:
         storage = tensor.untyped_storage()
-        if storage.data_ptr():
-            return (storage.data_ptr(), tensor.storage_offset(), tuple(tensor.shape))
+        block = storage.data_ptr() or storage._cdata
+        return (block, tensor.storage_offset(), tuple(tensor.shape))
     return id(tensor)
 
 

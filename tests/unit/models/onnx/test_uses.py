@@ -153,6 +153,21 @@ def test_what_nothing_reads_has_no_use(kit) -> None:
     assert (found["w"].role, found["w"].use) == (Role.UNUSED, None)
 
 
+@pytest.mark.parametrize(
+    ("values", "role"),
+    [
+        ([[0, -np.inf], [0, 0]], Role.CONSTANT),  # a causal mask
+        ([[0, -65504], [0, 0]], Role.CONSTANT),
+        ([[0, -1], [0, 0]], Role.BIAS),
+        ([[0, 0], [0, 0]], Role.BIAS),  # a bias that has not learned yet
+        ([0, -np.inf], Role.BIAS),  # no table
+    ],
+)
+def test_a_mask_that_is_added_to_scores_is_no_bias(kit, values, role) -> None:
+    found = kit.tensors([node("Add", ["x", "m"], ["y"])], [array("m", values)])
+    assert found["m"].role is role
+
+
 # ------------------------------------------------------------------------------- the scales
 
 
