@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 
 from compaudit.errors import RequestError
-from compaudit.models.base import Role, Source, Tensor
+from compaudit.models.base import Role, Source, Tensor, Use
 from compaudit.models.torch.checkpoint import friendly_name
 from compaudit.models.torch.elements import entry_of, is_uninitialised
 from compaudit.models.torch.names import Entry, is_weight_name, roles_of
@@ -43,7 +43,30 @@ def module_ledger(source: Source, module: torch.nn.Module, location: str) -> tup
             model=source.spec,
             stage="open",
         ) from error
-    return _with_ties(items, ledger(items, location))
+    records = _with_ties(items, ledger(items, location))
+    modules = dict(module.named_modules(remove_duplicate=False))
+    return tuple(replace(record, use=_use(modules, record)) for record in records)
+
+
+def _use(modules: Mapping[str, torch.nn.Module], record: Tensor) -> Use | None:
+    """The module that holds a tensor: its path, its class, and the type it computes in.
+
+    A quantised layer computes with its codes; what a tensor subclass does, only it knows.
+    """
+    name = record.note.removeprefix("of ") if record.note.startswith("of ") else record.name
+    path = name.partition(".parametrizations.")[0] if ".parametrizations." in name else name
+    while path and path not in modules:
+        path = path.rpartition(".")[0]
+    if not path:
+        return None
+    holder = modules[path]
+    quantized = record.quantization is not None
+    real = record.dtype.startswith(("float", "bfloat", "complex"))
+    computed = record.dtype if quantized or (real and not record.note.startswith("a ")) else ""
+    if record.role is Role.QUANTIZATION:
+        computed = ""
+    kind = getattr(holder, "original_name", None) or type(holder).__name__
+    return Use(path, str(kind), computed)
 
 
 def _with_ties(items: list[Item], records: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -75,6 +75,16 @@ def test_one_name_for_two_kinds_is_no_match(kit) -> None:
     assert layers["1"].compressed.name == "0"
 
 
+def test_recurrent_weights_of_two_formats_are_not_compared(kit, random) -> None:
+    """ONNX has the gates as input, output, forget, cell; PyTorch as input, forget, cell, output."""
+    weight = random.normal(size=(16, 5))
+    layers = kit.compare({"rnn.weight_ih_l0": weight}, {"W": weight[None]})
+    assert layers["rnn"].change == "matched"
+    assert layers["rnn"].weights_equal is None
+    again = kit.compare({"rnn.weight_ih_l0": weight}, {"rnn.weight_ih_l0": weight})
+    assert again["rnn"].weights_equal
+
+
 # ------------------------------------------------------------------------------ factorised
 
 

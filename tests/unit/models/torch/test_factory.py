@@ -48,6 +48,15 @@ def test_a_tied_network(network, parameters):
     assert all(tensor.location == "memory" for tensor in model.tensors)
 
 
+def test_the_module_that_holds_a_tensor_computes_with_it(ledger):
+    module = nn.ModuleDict({"a": nn.Linear(2, 2), "b": nn.Sequential(nn.Conv2d(1, 2, 1).half())})
+    nn.utils.parametrizations.weight_norm(module["a"])
+    uses = {name: tensor.use for name, tensor in ledger(module).items()}
+    assert (uses["b.0.weight"].node, uses["b.0.weight"].op) == ("b.0", "Conv2d")
+    assert uses["b.0.weight"].computed == "float16"
+    assert uses["a.parametrizations.weight.original1"].node == "a"
+
+
 def test_tied_modules(ledger, parameters):
     layer = nn.Linear(4, 4)
     assert parameters(ledger(nn.Sequential(layer, nn.ReLU(), layer)).values()) == 20
