@@ -52,6 +52,13 @@ def most_serious(codes: Iterable[ExitCode]) -> ExitCode:
     return min(codes, key=_PRECEDENCE.index, default=ExitCode.DONE)
 
 
+def _shortened(text: str, longest: int | None) -> str:
+    """The text, without its middle where it is very long."""
+    if longest is None or len(text) <= longest:
+        return text
+    return f"{text[: longest // 2]} … {text[len(text) - longest // 2 :]}"
+
+
 class CompauditError(Exception):
     """Base of every error a user can meet.
 
@@ -64,6 +71,8 @@ class CompauditError(Exception):
     """
 
     exit_code = ExitCode.BUG
+    longest: int | None = 2000
+    """Characters of a message or hint; names from files may be as long as the file."""
 
     def __init__(
         self,
@@ -75,8 +84,8 @@ class CompauditError(Exception):
         stage: str | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = _shortened(message, self.longest)
+        self.hint = _shortened(hint, self.longest)
         self.code = code
         self.model = model
         self.stage = stage
@@ -98,6 +107,7 @@ class InternalError(CompauditError):
     """A bug in compaudit itself, met in a worker process (exit 70)."""
 
     exit_code = ExitCode.BUG
+    longest = None  # its message is a traceback
 
 
 class Interrupted(BaseException):

@@ -12,6 +12,7 @@ from typing import Literal
 
 from compaudit.errors import RequestError
 from compaudit.models.base import Format, Head, Model, Runner, RunSettings, Source
+from compaudit.models.huggingface.format import HuggingFaceFormat
 from compaudit.models.onnx.format import OnnxFormat
 from compaudit.models.safetensors import SafetensorsFormat
 from compaudit.models.torch.exported import ExportedFormat
@@ -34,6 +35,7 @@ __all__ = [
 
 # Asked in this order; those with the surest mark come first, ONNX (which has none) last.
 FORMATS: tuple[Format, ...] = (
+    HuggingFaceFormat(),
     SafetensorsFormat(),
     ExportedFormat(),
     ScriptFormat(),
@@ -64,15 +66,15 @@ def recognise(spec: str) -> Source:
             if file is not None:
                 _head(Path(file), file)
         return Source(spec, "module", factory=factory["factory"], weights=weights)
-    head = _head(path, spec)
+    head = _head(path, spec, folders=True)
     _refuse_lookalikes(head, spec)
     for format_ in FORMATS:
         if format_.recognise(head):
-            return Source(spec, format_.name, path=str(path))
+            return Source(spec, format_.name, path=str(_named(path)))
     raise RequestError(
         f"{spec} is not a model compaudit knows",
-        hint="give an ONNX, .pt2, TorchScript, state dict or safetensors file, "
-        "or package.module:factory, or file.py:factory",
+        hint="give an ONNX, .pt2, TorchScript, state dict or safetensors file, a Hugging Face "
+        "folder, or package.module:factory, or file.py:factory",
         code="unknown-format",
         model=spec,
         stage="open",
@@ -139,14 +141,24 @@ def _untrusted(source: Source, stage: str, message: str) -> RequestError:
     )
 
 
-def _head(path: Path, spec: str) -> Head:
-    """The start of a regular file, or one clear sentence about why there is none."""
+def _named(path: Path) -> Path:
+    """A path that ends in a name: reports call a model by it, and ``.`` and ``..`` are none."""
+    return path if path.name not in ("", "..") else path.resolve()
+
+
+def _head(path: Path, spec: str, *, folders: bool = False) -> Head:
+    """The start of a regular file, or one clear sentence about why there is none.
+
+    A folder has no start: where `folders` are expected, its head is empty.
+    """
 
     def refuse(code: str, message: str, hint: str) -> RequestError:
         return RequestError(message, hint=hint, code=code, model=spec, stage="open")
 
     try:
         if path.is_dir():
+            if folders:
+                return Head(path, b"", 0)
             raise refuse(
                 "is-a-folder",
                 f"{spec} is a folder, not a model file",

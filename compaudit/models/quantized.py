@@ -64,14 +64,19 @@ class Shared:
         first = self.numbers.reshape(-1)[0]
         return first if self.groups is None or bool((self.numbers == first).all()) else None
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The shape of the numbers."""
+        return self.numbers.shape
+
     def scheme(self, shape: tuple[int, ...]) -> Scheme:
         """How far a number reaches: over the tensor, a channel of it, or a block."""
-        if self.groups is None or self.numbers.size == 1:
+        if self.groups is None or math.prod(self.counts) == 1:
             return "per_tensor"
-        several = [count > 1 for count in self.numbers.shape]
+        several = [count > 1 for count in self.counts]
         if sum(several) == 1:
             axis = several.index(True)
-            if self.numbers.shape[axis] == shape[axis]:
+            if self.counts[axis] == shape[axis]:
                 return "per_channel"
         return "blocked"
 
@@ -79,10 +84,9 @@ class Shared:
         """The sizes of the block that shares a number, along each axis."""
         if self.groups is None:
             return list(shape)
-        counts = self.numbers.shape
         return [
             min(group, size) if isinstance(group, int) else -(-size // max(count, 1))
-            for group, size, count in zip(self.groups, shape, counts, strict=True)
+            for group, size, count in zip(self.groups, shape, self.counts, strict=True)
         ]
 
     def at(self, shape: tuple[int, ...], start: int, length: int) -> NDArray[Any]:
@@ -166,13 +170,19 @@ class Quantization:
         """How many of these codes, flat from position `start`, do not stand for zero."""
         import numpy as np
 
+        return int(np.count_nonzero(self.nonzero(codes, shape, start)))
+
+    def nonzero(self, codes: NDArray[Any], shape: tuple[int, ...], start: int) -> NDArray[np.bool_]:
+        """Which of these codes, flat from position `start`, do not stand for zero."""
+        import numpy as np
+
         if self.codebook is not None:
-            return int(np.count_nonzero(self.codebook[codes]))
+            return np.asarray(self.codebook[codes] != 0)
         if self.zero_point is None:
-            return int(np.count_nonzero(codes))
+            return np.asarray(codes != 0)
         only = self.zero_point.only
         zero = self.zero_point.at(shape, start, len(codes)) if only is None else only
-        return int(np.count_nonzero(codes != zero))
+        return np.asarray(codes != zero)
 
     def values(
         self, codes: NDArray[Any], shape: tuple[int, ...], start: int
@@ -188,5 +198,6 @@ class Quantization:
             steps = codes.astype(np.float64)
             if self.zero_point is not None:
                 steps -= self.zero_point.at(shape, start, len(codes)).astype(np.float64)
-        steps *= self.scale.at(shape, start, len(codes)).astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):  # a scale may be anything
+            steps *= self.scale.at(shape, start, len(codes)).astype(np.float64)
         return steps

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -14,10 +14,16 @@ from numpy.typing import NDArray
 
 from compaudit.errors import RequestError
 from compaudit.models.base import Head, Model, Runner, RunSettings, Source, Tensor, bits_of
-from compaudit.models.torch.names import Entry, mask_of, packing_of, roles_of
-from compaudit.models.torch.strided import Strided, contiguous_strides, masked, unpacked
+from compaudit.models.torch.masks import pruned
+from compaudit.models.torch.names import Entry, packing_of, roles_of
+from compaudit.models.torch.strided import (
+    Strided,
+    contiguous_strides,
+    numpy_type,
+    unpacked,
+)
 
-__all__ = ["SafetensorsFormat", "stored_tensors"]
+__all__ = ["SafetensorsFormat", "Stored", "mapped_tensors", "stored_tensors"]
 
 _PREFIX_BYTES = 8
 _LARGEST_HEADER = 100_000_000  # the library's own limit
@@ -80,8 +86,29 @@ class SafetensorsFormat:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A tensor of a safetensors file and its bytes, mapped: they are read where they are used."""
+
+    tensor: Tensor
+    block: Callable[[], NDArray[np.uint8]]
+
+    def array(self) -> NDArray[Any]:
+        """The elements in their stored shape, still mapped; for element types of whole bytes.
+
+        They may lie unaligned, which NumPy reads as well as it reads others.
+        """
+        raw = np.asarray(self.block())
+        return raw.view(numpy_type(self.tensor.dtype)).reshape(self.tensor.shape)
+
+
 def stored_tensors(source: Source, path: Path) -> tuple[Tensor, ...]:
-    """Every tensor of one safetensors file.
+    """Every tensor of one safetensors file. Raises RequestError as `mapped_tensors` does."""
+    return tuple(stored.tensor for stored in mapped_tensors(source, path).values())
+
+
+def mapped_tensors(source: Source, path: Path) -> dict[str, Stored]:
+    """Every tensor of one safetensors file by its name, with its bytes.
 
     Raises:
         RequestError: the library refuses the file, or it names a tensor twice.
@@ -96,9 +123,10 @@ def stored_tensors(source: Source, path: Path) -> tuple[Tensor, ...]:
     }
     roles = roles_of(entries)
     tensors: dict[str, Tensor] = {}
+    blocks: dict[str, Callable[[], NDArray[np.uint8]]] = {}
     for name, entry in entries.items():
         begin, end = header[name]["data_offsets"]
-        block = partial(_slice, file, data_start + begin, data_start + end)
+        block = blocks[name] = partial(_slice, file, data_start + begin, data_start + end)
         elements = int(np.prod(entry.shape, dtype=object))
         tensors[name] = Tensor(
             name=name,
@@ -109,7 +137,10 @@ def stored_tensors(source: Source, path: Path) -> tuple[Tensor, ...]:
             bytes=end - begin,
             values=_values(block, end - begin, entry, elements),
         )
-    return tuple(_pruned(tensor, tensors, entries) for tensor in tensors.values())
+    return {
+        name: Stored(pruned(tensor, tensors, entries), blocks[name])
+        for name, tensor in tensors.items()
+    }
 
 
 def _validate(source: Source, path: Path) -> None:
@@ -181,14 +212,7 @@ def _values(
 ) -> Callable[[], Iterator[NDArray[Any]]]:
     bits = bits_of(entry.dtype)
     if bits < 8:
-        return unpacked(block, bits, elements)
+        codes, kind = unpacked(block, bits, elements), numpy_type(entry.dtype)
+        return lambda: (chunk.view(kind) for chunk in codes())
     strides = contiguous_strides(entry.shape)
     return Strided(None, size, block, entry.dtype, entry.shape, strides).values
-
-
-def _pruned(tensor: Tensor, tensors: Mapping[str, Tensor], entries: Mapping[str, Entry]) -> Tensor:
-    """A weight with a pruning mask beside it is what is left of it."""
-    mask = tensors.get(mask_of(tensor.name, entries) or "")
-    if mask is None or mask.values is None or tensor.values is None:
-        return tensor
-    return replace(tensor, values=masked(tensor.values, mask.values), note=f"pruned by {mask.name}")

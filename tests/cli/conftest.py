@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,11 @@ class Outcome:
 
 
 def _on_terminal(text: str) -> str:
-    """Text as stderr shows it: what cannot be printed is replaced."""
-    return "".join(
+    """Text as stderr shows it: what cannot be printed is replaced, commands to runners broken."""
+    shown = "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
     )
+    return shown.replace("##[", "## [").replace("##vso[", "## vso[")
 
 
 Run = Callable[..., Outcome]
@@ -128,6 +130,12 @@ def schema() -> Draft202012Validator:
     document = json.loads(found.stdout)
     Draft202012Validator.check_schema(document)
     return Draft202012Validator(document)
+
+
+@pytest.fixture(scope="session")
+def outcome(schema: Draft202012Validator) -> Callable[..., Outcome]:
+    """Makes an `Outcome` of a command that was run in another way than by `run`."""
+    return partial(Outcome, validator=schema)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 NO_MODELS = [
     ("missing.onnx", "missing-file", "does not exist", "path"),
-    ("folder.onnx", "is-a-folder", "folder", "file inside"),
+    ("folder.onnx", "is-a-folder", "empty folder", "a folder of one"),
     ("empty.onnx", "empty-file", "empty", "export or download"),
     ("page.onnx", "web-page", "web page", "raw file"),
     ("pointer.onnx", "git-lfs-pointer", "Git LFS pointer", "git lfs pull"),

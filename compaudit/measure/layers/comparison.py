@@ -209,22 +209,23 @@ def _changes(ours: Profile, theirs: Profile, fold: Profile | None) -> list[str]:
     notes = []
     if ours.name != theirs.name:
         notes.append(f"now {theirs.name}")
-    before, after = ours.layer.precision, theirs.layer.precision
-    if before and after and _main(before) != _main(after):
-        notes.append(f"{_main(before)} → {_main(after)}")
+    kinds = [_main(side.layer.precision) for side in (ours, theirs) if side.layer.precision]
+    if len(set(kinds)) == 2:
+        notes.append(f"{kinds[0]} → {kinds[1]}")
     if ours.weights and theirs.weights and _sizes(ours.shape) != _sizes(theirs.shape):
         notes.append(f"{_shape(ours.shape)} → {_shape(theirs.shape)}")
     if fold is not None:
         notes.append(f"{fold.name} folded in")
-    if len(ours.biases) < len(theirs.biases):
-        notes.append(f"{_listed(theirs.biases)} added")
-    elif len(ours.biases) > len(theirs.biases):
-        notes.append(f"{_listed(ours.biases)} gone")
+    before, after = _elements(ours.biases), _elements(theirs.biases)
+    if not before and after:
+        notes.append(f"bias ({after}) added")
+    elif before and not after:
+        notes.append(f"bias ({before}) gone")
     return notes
 
 
-def _listed(biases: Sequence[TensorResult]) -> str:
-    return ", ".join(f"{row.name} ({row.logical_elements})" for row in biases)
+def _elements(biases: Sequence[TensorResult]) -> int:
+    return sum(row.logical_elements for row in biases)
 
 
 def _copies(ours: Profile, side: LayerSide, compressed: Subject) -> list[str]:

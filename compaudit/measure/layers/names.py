@@ -2,6 +2,7 @@
 
 PyTorch names tensors after modules (``stages.0.conv.weight``), its exporters keep those names or
 put the module's path into the node's (``/stages/stages.0/conv/Conv``); quantisers add to either.
+Caffe2 says ``conv1_w_0``.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ ELSEWHERE = "(between layers)"
 
 _ADDED = re.compile(r"ConvBnFusion_(W|BN_B)_|^(module|_orig_mod)\.")
 _QUANTIZER = re.compile(
-    r"(_quantized|_quant|_q\d+(g\d+)?|_scales?|_zero_points?|_zeros?|_zp|_dq|_DequantizeLinear"
+    r"(_quantized|_quant|_q\d+(g\d+)?|_blocks|_scales?|_zero_points?|_zeros?|_zp|_dq|_DequantizeLinear"
     r"|_transposed|_merged(_\d+)?|_fp16|_cast(_\d+)?)+$",
     re.IGNORECASE,
 )
 _PARAMETER = re.compile(
     r"(?P<stem>.+)\.(weight|bias|gamma|beta|(weight|bias)_(ih|hh|hr|orig|g|v)(_l\d+)?(_reverse)?"
-    r"|in_proj_(weight|bias)|bias_[kv]|qweight|weight_packed|B_q|scale|zero_point|running_\w+)"
+    r"|in_proj_(weight|bias)|bias_[kv]|qweight|weight_packed|compressed|B_q|scale|zero_point|running_\w+)"
 )
+_CAFFE = re.compile(r"(?P<stem>.+)_[wb]_\d+")
 _PARAMETRIZATION = re.compile(r"\.parametrizations\.[^.]+\.(original\d*|\d+\..*)$")
 _MASK = re.compile(r"_(orig|mask)$")
 
@@ -68,7 +70,7 @@ def stem_of(tensor: str) -> str | None:
     """The module that a parameter's name speaks of; None where it is no such name."""
     name = _QUANTIZER.sub("", _ADDED.sub("", tensor))
     name = _MASK.sub("", _PARAMETRIZATION.sub(".weight", name))
-    found = _PARAMETER.fullmatch(name)
+    found = _PARAMETER.fullmatch(name) or _CAFFE.fullmatch(name)
     return found["stem"] if found else None
 
 
@@ -76,8 +78,9 @@ def _served(tensor: Tensor, by_node: dict[str, str], weighted: set[str]) -> str:
     """The layer that a scale or a zero point belongs to."""
     if tensor.use is not None and tensor.use.node in by_node:
         return by_node[tensor.use.node]
-    stem = stem_of(tensor.name) or tensor.name.rpartition(".")[0]
-    return stem if stem in weighted else ELSEWHERE
+    plain = _QUANTIZER.sub("", tensor.name)
+    stems = (stem_of(tensor.name), plain, tensor.name.rpartition(".")[0])
+    return next((stem for stem in stems if stem in weighted), ELSEWHERE)
 
 
 def _name(tensor: Tensor) -> str:
@@ -86,7 +89,7 @@ def _name(tensor: Tensor) -> str:
         return stem
     if tensor.use is not None and tensor.use.node:
         return _of_node(tensor.use.node, tensor.use.op)
-    return tensor.name
+    return _QUANTIZER.sub("", tensor.name) or tensor.name
 
 
 def _of_node(node: str, op: str) -> str:

@@ -28,6 +28,7 @@ __all__ = ["MacCount", "NodeMacs", "count_macs"]
 _LARGEST = 2**63 - 1
 _MOST_VISITS = 200_000
 _FARTHEST = 64
+_DEEPEST = 100
 _REPEATED = frozenset(("Loop", "Scan", "SequenceMap"))
 
 
@@ -127,9 +128,16 @@ class _Counter:
         self._functions = _functions(graph.nodes)
         self._outer: dict[str, str] = {}
         self._visits = 0
+        self._around: list[str] = []
 
     def scope(self, scope: str, prefix: str) -> list[NodeMacs]:
         """What the nodes of one scope take, in the call whose values have this prefix."""
+        self._around.append(scope)
+        found = self._inside(scope, prefix)
+        self._around.pop()
+        return found
+
+    def _inside(self, scope: str, prefix: str) -> list[NodeMacs]:
         found: list[NodeMacs] = []
         for place, node in self._places.get(scope, ()):
             self._visits += 1
@@ -143,6 +151,9 @@ class _Counter:
     def _node(self, place: int, node: Node, prefix: str) -> list[NodeMacs]:
         function = self._functions.get((node.domain, node.op))
         if function is not None:
+            if function in self._around or len(self._around) > _DEEPEST:
+                self._leave_out(place, node, contracts=True)
+                return []
             inner = call_prefix(prefix, node.outputs)
             self._outer[inner] = prefix
             return self.scope(function, inner)

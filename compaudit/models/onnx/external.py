@@ -81,8 +81,9 @@ class ExternalFiles:
         return Span(location, path, real, offset, length)
 
     def paths(self) -> tuple[Path, ...]:
-        """The external files seen so far, each once however often it is named."""
+        """The external files seen so far, each once; not the model, which may name itself."""
         unique = {real: path for path, real, _ in reversed(self._files.values())}
+        unique.pop(Path(os.path.realpath(self.model)), None)
         return tuple(sorted(unique.values()))
 
     def _file(self, location: str, name: str) -> tuple[Path, Path, int]:

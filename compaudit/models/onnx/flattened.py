@@ -32,6 +32,7 @@ from compaudit.models.shapes import call_prefix
 __all__ = ["Flat", "flatten"]
 
 _MOST_NODES = 100_000
+_DEEPEST = 100
 
 
 @dataclass(slots=True)
@@ -63,7 +64,7 @@ def flatten(model: ModelProto) -> Flat:
     graph.output.extend(model.graph.output)
     graph.initializer.extend(model.graph.initializer)
     graph.sparse_initializer.extend(model.graph.sparse_initializer)
-    graph.node.extend(writer.nodes(model.graph.node, _Call("", "", {}, {})))
+    graph.node.extend(writer.nodes(model.graph.node, _Call("", "", {}, {}, 0)))
     versions: dict[str, int] = {}
     for imported in (*model.opset_import, *(o for f in model.functions for o in f.opset_import)):
         versions.setdefault(function_key(text(imported.domain), "")[0], imported.version)
@@ -84,12 +85,14 @@ class _Call:
         prefix: of the call they belong to.
         names: values that are called otherwise outside.
         attributes: what the nodes may refer to.
+        depth: calls and subgraphs around the nodes.
     """
 
     scope: str
     prefix: str
     names: Mapping[str, str]
     attributes: Mapping[str, AttributeProto]
+    depth: int
 
     def name(self, qualified: str) -> str:
         return self.names.get(qualified, self.prefix + qualified) if qualified else ""
@@ -113,7 +116,7 @@ class _Writer:
         for proto, (place, node) in zip(protos, self._by_scope.get(call.scope, ()), strict=True):
             function = self._functions.get(function_key(node.domain, node.op))
             self._left -= 1
-            if function is not None and self._left > 0:
+            if function is not None and self._left > 0 and call.depth < _DEEPEST:
                 found += self._called(function, proto, node, call)
             else:
                 found.append(self._copied(proto, place, node, call))
@@ -123,8 +126,7 @@ class _Writer:
         self, function: FunctionProto, proto: NodeProto, node: Node, call: _Call
     ) -> list[NodeProto]:
         """The body of a function in the place of a call."""
-        key = function_key(text(function.domain), text(function.name))
-        scope = "::".join(filter(None, (*key, text(function.overload))))
+        scope = self._flat.walk.functions[function_key(node.domain, node.op)].scope
         prefix = call_prefix(call.prefix, node.outputs)
         names: dict[str, str] = {}
         handed_through: list[NodeProto] = []
@@ -147,7 +149,7 @@ class _Writer:
             self._flat.aliases[prefix + inner] = call.prefix + actual
         attributes = {text(given.name): given for given in function.attribute_proto}
         attributes |= {text(given.name): given for given in self._settled(proto.attribute, call)}
-        inner_call = _Call(scope, prefix, names, attributes)
+        inner_call = _Call(scope, prefix, names, attributes, call.depth + 1)
         return [*self.nodes(function.node, inner_call), *handed_through]
 
     def _copied(self, proto: NodeProto, place: int, node: Node, call: _Call) -> NodeProto:
@@ -161,22 +163,21 @@ class _Writer:
             if not attribute.HasField("g") or label not in bodies:
                 copy.attribute.append(attribute)
                 continue
-            scope = str(node.attributes.get(label, ""))
-            graph = self._subgraph(attribute.g, bodies[label], scope, call)
+            graph = self._subgraph(attribute.g, bodies[label], call)
             copy.attribute.append(AttributeProto(name=label, type=AttributeProto.GRAPH, g=graph))
         return copy
 
-    def _subgraph(self, graph: GraphProto, body: Body, scope: str, call: _Call) -> GraphProto:
-        inner = _Call(scope, call.prefix, call.names, call.attributes)
-        copy = GraphProto(name=call.prefix + scope)
+    def _subgraph(self, graph: GraphProto, body: Body, call: _Call) -> GraphProto:
+        inner = _Call(body.scope, call.prefix, call.names, call.attributes, call.depth + 1)
+        copy = GraphProto(name=call.prefix + body.scope)
         copy.input.extend(_renamed(graph.input, body.inputs, call))
         copy.output.extend(_renamed(graph.output, body.outputs, call))
         for tensor in graph.initializer:
-            copy.initializer.append(_named(tensor, call.name(f"{scope}/{text(tensor.name)}")))
+            copy.initializer.append(_named(tensor, call.name(f"{body.scope}/{text(tensor.name)}")))
         for sparse in graph.sparse_initializer:
             kept = SparseTensorProto()
             kept.CopyFrom(sparse)
-            kept.values.name = call.name(f"{scope}/{text(sparse.values.name)}")
+            kept.values.name = call.name(f"{body.scope}/{text(sparse.values.name)}")
             copy.sparse_initializer.append(kept)
         copy.node.extend(self.nodes(graph.node, inner))
         return copy

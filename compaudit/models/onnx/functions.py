@@ -22,12 +22,18 @@ def function_key(domain: str, name: str) -> FunctionKey:
 
 
 def refuse_circles(functions: Sequence[FunctionProto]) -> None:
-    """Raises RequestError where functions call one another in a circle."""
+    """Raises RequestError where functions call one another in a circle, or have no name."""
     calls: dict[FunctionKey, set[FunctionKey]] = {
         function_key(text(f.domain), text(f.name)): set() for f in functions
     }
     for function in functions:
         key = function_key(text(function.domain), text(function.name))
+        if not key[1]:
+            raise RequestError(
+                f"a function of domain {key[0]!r} has no name",
+                hint="export the model again",
+                code="broken-model",
+            )
         calls[key] |= _called(function.node) & calls.keys()
     try:
         TopologicalSorter(calls).prepare()

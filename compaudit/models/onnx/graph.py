@@ -37,10 +37,11 @@ _DEEPEST = 100
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The formal inputs and outputs of a subgraph or function, by qualified name."""
+    """The formal inputs and outputs of a subgraph or function, by qualified name, and its scope."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    scope: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,8 @@ class _Walker:
             self._store(names.define(text(sparse.values.name)), sparse)
         self._nodes(graph.node, names, depth)
         self._values(graph.value_info, names)
-        return Body(inputs, tuple(names.resolve(text(value.name)) for value in graph.output))
+        outputs = tuple(names.resolve(text(value.name)) for value in graph.output)
+        return Body(inputs, outputs, names.scope)
 
     def function(self, function: FunctionProto) -> None:
         key = function_key(text(function.domain), text(function.name))
@@ -168,7 +170,7 @@ class _Walker:
         self._nodes(function.node, names, depth=0)
         self._values(function.value_info, names)
         outputs = tuple(names.resolve(text(name)) for name in function.output)
-        self.found.functions.setdefault(key, Body(inputs, outputs))
+        self.found.functions.setdefault(key, Body(inputs, outputs, scope))
 
     def training(self, graph: GraphProto, scope: str) -> None:
         """Stored tensors only: its nodes are not part of inference."""

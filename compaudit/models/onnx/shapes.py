@@ -37,6 +37,9 @@ Sizes = dict[str, tuple[int, ...]]
 _LARGEST_KEPT = 4096
 """Elements of a tensor that may be sizes, axes or indices; larger ones are weights."""
 
+_LONGEST = 1 << 20
+"""Elements of a vector up to which ONNX may take it for sizes."""
+
 _ROUNDS = 40
 _FARTHEST = 16
 _PLAIN = frozenset(("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape"))
@@ -95,10 +98,13 @@ def _followed(model: ModelProto) -> Sizes:
 def _inferred(model: ModelProto) -> Sizes:
     """What ONNX infers; nothing where it refuses the model as a whole."""
     try:
-        inferred = shape_inference.infer_shapes(model, data_prop=True)
+        plain = dict(_sizes(shape_inference.infer_shapes(model).graph))
+        # Following data, ONNX takes every vector for sizes and writes out as many as it has.
+        if any(len(sizes) == 1 and sizes[0] > _LONGEST for sizes in plain.values()):
+            return plain
+        return dict(_sizes(shape_inference.infer_shapes(model, data_prop=True).graph))
     except (shape_inference.InferenceError, RuntimeError, ValueError, TypeError):
         return {}
-    return dict(_sizes(inferred.graph))
 
 
 def _unknown(graph: GraphProto, found: Sizes) -> bool:

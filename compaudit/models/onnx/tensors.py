@@ -37,6 +37,8 @@ _FIELDS = {
 }
 """The typed list of each element type; the others are all in ``int32_data``."""
 
+_LISTS = frozenset((*_FIELDS.values(), "int32_data"))
+
 
 @dataclass(frozen=True, slots=True)
 class Payload:
@@ -76,7 +78,11 @@ def payload_of(proto: TensorProto, name: str, files: ExternalFiles) -> Payload:
     Raises:
         RequestError: its data does not fit its shape, or its external data is unsafe or missing.
     """
-    dtype = name_of(proto.data_type)
+    try:
+        dtype = name_of(proto.data_type)
+    except RequestError as error:
+        what = f"has element type {proto.data_type}, which ONNX does not define"
+        raise _broken(name, what) from error
     shape = tuple(proto.dims)
     if any(size < 0 for size in shape):
         raise _broken(name, f"has the shape {list(shape)}")
@@ -91,6 +97,8 @@ def payload_of(proto: TensorProto, name: str, files: ExternalFiles) -> Payload:
         buffer = partial(_mapped, span.real, span.offset, span.length)
         return Payload(dtype, shape, needed, _reader(buffer, dtype, elements), buffer, span)
     if proto.HasField("raw_data"):
+        if any(getattr(proto, field) for field in _LISTS):
+            raise _broken(name, "states its numbers twice, as raw data and as a list")
         raw = proto.raw_data
         place = place_of(raw)
         stored = len(raw) if place is None else place.length

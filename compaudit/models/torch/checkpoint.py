@@ -5,12 +5,13 @@ Imports torch; import it inside functions.
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -19,6 +20,7 @@ from compaudit.models.base import Role, Source, Tensor
 from compaudit.models.torch.archive import Archive, broken, open_archive, unsafe
 from compaudit.models.torch.elements import entry_of, strided_view
 from compaudit.models.torch.names import roles_of
+from compaudit.models.torch.pickle_cost import why_too_costly
 from compaudit.models.torch.runtime import first_line, quiet
 from compaudit.models.torch.scripted import packed_parts
 from compaudit.models.torch.tensors import Item, ledger
@@ -53,6 +55,7 @@ def load_checkpoint(source: Source, path: Path) -> object:
         RequestError: it is broken, unsafe, or a pickle that wants to run code.
     """
     archive = _archive_of(source, path)
+    _check_cost(source, path, archive)
     try:
         # Without the check torch 2.13 accepts sparse indices outside of the shape.
         with quiet(), torch.sparse.check_sparse_tensor_invariants():  # type: ignore[no-untyped-call]
@@ -71,6 +74,20 @@ def _archive_of(source: Source, path: Path) -> Archive | None:
     with path.open("rb") as stream:
         start = stream.read(4)
     return open_archive(source, path) if start == b"PK\x03\x04" else None
+
+
+def _check_cost(source: Source, path: Path, archive: Archive | None) -> None:
+    """Refuse pickles that would end this process, before they are loaded."""
+    if archive is not None:
+        stream: IO[bytes] = io.BytesIO()
+        if "data.pkl" in archive.members:
+            stream = io.BytesIO(archive.block("data.pkl").tobytes())
+        reason = why_too_costly(stream)
+    else:
+        with path.open("rb") as stream:
+            reason = why_too_costly(stream)
+    if reason is not None:
+        raise unsafe(source, f"holds a pickle that {reason}")
 
 
 def _load(path: Path, *, mapped: bool) -> object:

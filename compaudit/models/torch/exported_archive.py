@@ -18,9 +18,10 @@ from compaudit.models.quantized import Quantization, Shared
 from compaudit.models.torch import exported_schema as schema
 from compaudit.models.torch.archive import Archive, broken, unsafe
 from compaudit.models.torch.exported_graph import Uses, neutral_graph
-from compaudit.models.torch.names import Entry, is_weight_name, mask_of, roles_of
+from compaudit.models.torch.masks import pruned
+from compaudit.models.torch.names import Entry, is_weight_name, roles_of
 from compaudit.models.torch.ownership import place
-from compaudit.models.torch.strided import Strided, masked
+from compaudit.models.torch.strided import Strided
 
 __all__ = ["read_graph", "read_tensors"]
 
@@ -147,10 +148,9 @@ def _finish(tensors: Mapping[str, Tensor], uses: Uses) -> Iterator[Tensor]:
         if reader is not None:
             computed = "" if name in uses.zero_points or name in uses.scales else tensor.dtype
             tensor = replace(tensor, use=Use(reader.name, reader.op, computed))
-        mask = tensors.get(mask_of(name, entries) or "")
-        if mask is not None and mask.values is not None and tensor.values is not None:
-            values = masked(tensor.values, mask.values)
-            yield replace(tensor, values=values, note=f"pruned by {mask.name}")
+        left = pruned(tensor, tensors, entries)
+        if left is not tensor:
+            yield left
         elif name in uses.zero_points or name in uses.scales:
             quantization = Quantization(
                 _shared(uses.scales.get(name), name, tensors, uses),

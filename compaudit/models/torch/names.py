@@ -7,12 +7,12 @@ common quantisation tools. What no rule covers stays unclassified; nothing is gu
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from compaudit.models.base import Role
 
-__all__ = ["Entry", "is_weight_name", "mask_of", "packing_of", "roles_of"]
+__all__ = ["Entry", "is_weight_name", "mask_of", "packed_in", "packing_of", "roles_of"]
 
 
 class Entry(NamedTuple):
@@ -78,6 +78,13 @@ _TABLE = re.compile(
 )
 _BIAS = re.compile(r"bias|beta|.*_bias|bias_(ih|hh)(_l\d+)?(_reverse)?|bias_(k|v|orig|\d+)")
 _PACKED = frozenset(("qweight", "weight_packed", "B_q", "packed_weight"))
+# How compressed-tensors stores what is left of a pruned weight, and where it stood.
+_SPARSE = {
+    "compressed": Role.WEIGHT,
+    "bitmask": Role.QUANTIZATION,
+    "row_offsets": Role.QUANTIZATION,
+    "shape": Role.CONSTANT,
+}
 _MOST_PARAMETRIZATIONS = 8
 _PARAMETRIZED = re.compile(r"(.*\.)?parametrizations\.(?P<name>[^.]+)\.original\d*")
 _PARAMETRIZATION = re.compile(r"(.*\.)?parametrizations\.[^.]+\.\d+\.(?P<name>[^.]+)")
@@ -110,13 +117,37 @@ def mask_of(name: str, entries: Mapping[str, Entry]) -> str | None:
 
 def packing_of(entries: Mapping[str, Entry]) -> str | None:
     """Why parameters cannot be counted from these tensors alone; None where they can."""
-    for name, entry in entries.items():
-        last = name.rpartition(".")[2]
-        if (last in _PACKED and _is_integer(entry.dtype)) or "quant_state.bitsandbytes" in name:
-            return (
-                f"{name} holds several weights per element, and how many stands in no tensor; "
-                "give the folder with its config.json"
-            )
+    name = next(packed_in(entries), None)
+    if name is None:
+        return None
+    return (
+        f"{name} holds several weights per element, and how many stands in no tensor; "
+        "give the folder with its config.json"
+    )
+
+
+def packed_in(entries: Mapping[str, Entry]) -> Iterator[str]:
+    """The tensors whose elements are not one weight each."""
+    return (name for name, entry in entries.items() if _is_packed(name, entry, entries))
+
+
+def _is_packed(name: str, entry: Entry, entries: Mapping[str, Entry]) -> bool:
+    stem, _, last = name.rpartition(".")
+    if last in _PACKED and _is_integer(entry.dtype):
+        return True
+    return (
+        "quant_state.bitsandbytes" in name
+        or (last == "compressed" and f"{stem}.bitmask" in entries)
+        or (last.endswith("_blocks") and _partner_of_blocks(name, entry, entries) is not None)
+    )
+
+
+def _partner_of_blocks(name: str, entry: Entry, entries: Mapping[str, Entry]) -> str | None:
+    """The scales of MXFP4 ``…_blocks``, or the blocks of ``…_scales``: bytes, as gpt-oss has."""
+    for own, other in (("_blocks", "_scales"), ("_scales", "_blocks")):
+        partner = name.removesuffix(own) + other
+        if name.endswith(own) and entry.dtype == "uint8" and partner in entries:
+            return partner if entries[partner].dtype == "uint8" else None
     return None
 
 
@@ -139,6 +170,10 @@ def _role(name: str, entry: Entry, entries: Mapping[str, Entry]) -> Role:
         return Role.QUANTIZATION
     if last == "scale":
         return _role_of_scale(prefix, entries)
+    if last in _SPARSE and f"{prefix}compressed" in entries and f"{prefix}bitmask" in entries:
+        return _SPARSE[last]
+    if _partner_of_blocks(name, entry, entries) is not None:
+        return Role.WEIGHT if last.endswith("_blocks") else Role.QUANTIZATION
     if _BIAS.fullmatch(last):
         return Role.CONSTANT if _is_causal_mask(entry) else Role.BIAS
     if last in _PACKED or _WEIGHT.fullmatch(last) or _TABLE.fullmatch(last):

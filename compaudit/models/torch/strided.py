@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from compaudit.models.base import bits_of
 
-__all__ = ["CHUNK", "Strided", "contiguous_strides", "masked", "unpacked"]
+__all__ = ["CHUNK", "Strided", "contiguous_strides", "masked", "numpy_type", "unpacked"]
 
 CHUNK = 4 * 2**20
 """Elements that a reader yields at a time, at most."""
@@ -28,7 +28,7 @@ _Chunks = Iterator[NDArray[Any]]
 
 
 @cache
-def _numpy_type(dtype: str) -> np.dtype[Any]:
+def numpy_type(dtype: str) -> np.dtype[Any]:
     """The NumPy type that holds a stored element. Booleans are bytes: they may hold more than 1."""
     import ml_dtypes
 
@@ -41,6 +41,9 @@ def _numpy_type(dtype: str) -> np.dtype[Any]:
         "float8e5m2": ml_dtypes.float8_e5m2,
         "float8e5m2fnuz": ml_dtypes.float8_e5m2fnuz,
         "float8e8m0": ml_dtypes.float8_e8m0fnu,
+        "float6e2m3": ml_dtypes.float6_e2m3fn,
+        "float6e3m2": ml_dtypes.float6_e3m2fn,
+        "float4e2m1": ml_dtypes.float4_e2m1fn,
     }
     found: np.dtype[Any] = np.dtype(extended.get(dtype, dtype))
     return found
@@ -135,7 +138,7 @@ class Strided:
         if not self.elements:
             return
         raw = self.read()[self.start : self.end]
-        kind = _numpy_type(self.dtype)
+        kind = numpy_type(self.dtype)
         if self.is_contiguous or self.is_fill:
             step = CHUNK * self.item_bytes
             for begin in range(0, len(raw), step):
@@ -179,7 +182,9 @@ def masked(values: Callable[[], _Chunks], mask: Callable[[], _Chunks]) -> Callab
                     kept = next(masks)
                 n = min(len(kept), len(chunk) - position)
                 part = chunk[position : position + n]
-                yield part * kept[:n].astype(part.dtype)
+                with np.errstate(all="ignore"):  # a mask may hold anything
+                    product = part * kept[:n].astype(part.dtype)
+                yield product
                 kept = kept[n:]
                 position += n
 

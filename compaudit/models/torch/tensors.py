@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from compaudit.models.base import Role, Tensor
 from compaudit.models.quantized import Quantization, Shared
 from compaudit.models.torch.elements import dtype_name, strided_view
-from compaudit.models.torch.names import Entry, mask_of
+from compaudit.models.torch.masks import pruned
+from compaudit.models.torch.names import Entry
 from compaudit.models.torch.ownership import place
-from compaudit.models.torch.strided import Strided, masked
+from compaudit.models.torch.strided import Strided
 
 __all__ = ["Item", "ledger"]
 
@@ -53,16 +54,8 @@ def ledger(items: Iterable[Item], location: str) -> tuple[Tensor, ...]:
 
 def _with_masks(records: Mapping[str, Tensor]) -> Iterator[Tensor]:
     entries = {name: Entry(record.dtype, record.shape) for name, record in records.items()}
-    for name, record in records.items():
-        mask = records.get(mask_of(name, entries) or "")
-        if mask is not None and mask.values is not None and record.values is not None:
-            yield replace(
-                record,
-                values=masked(record.values, mask.values),
-                note=f"pruned by {mask.name}",
-            )
-        else:
-            yield record
+    for record in records.values():
+        yield pruned(record, records, entries)
 
 
 _Record = tuple[Tensor, Strided | None]

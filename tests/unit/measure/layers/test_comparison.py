@@ -143,7 +143,7 @@ def test_a_folded_normalisation_is_folded_into_the_original_too(kit, random) -> 
     assert layers["bn1"].change == "folded"
     assert layers["bn1"].note == "folded into conv1: weight, bias, running_mean, running_var"
     assert layers["conv1"].weights_equal or layers["conv1"].weight_sqnr_db > 250  # rounding
-    assert layers["conv1"].note == "bn1 folded in; conv1.bias (6) added"
+    assert layers["conv1"].note == "bn1 folded in; bias (6) added"
 
 
 def test_each_normalisation_goes_into_its_own_convolution(kit, random) -> None:
@@ -166,7 +166,7 @@ def test_a_bias_that_the_exporter_left_out_is_named(kit) -> None:
     """One that is zero: the default exporter drops it."""
     weight = np.ones((4, 3))
     layers = kit.compare({"a.weight": weight, "a.bias": np.zeros(4)}, {"a.weight": weight})
-    assert layers["a"].note == "a.bias (4) gone"
+    assert layers["a"].note == "bias (4) gone"
 
 
 def test_a_normalisation_whose_layer_is_gone_is_gone_too(kit, random) -> None:

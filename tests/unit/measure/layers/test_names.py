@@ -24,6 +24,8 @@ WEIGHT, BIAS, BUFFER, SCALE = Role.WEIGHT, Role.BIAS, Role.BUFFER, Role.QUANTIZA
         ("lstm.weight_ih_l0_reverse", "lstm"),
         ("model.layers.0.mlp.up_proj.qweight", "model.layers.0.mlp.up_proj"),
         ("bn1.running_mean", "bn1"),
+        ("res2_0_branch2a_w_0", "res2_0_branch2a"),  # Caffe2
+        ("q_proj.compressed", "q_proj"),  # 2:4 sparse, compressed-tensors
         ("onnx::MatMul_123", None),
         ("weight", None),
     ],
@@ -46,6 +48,18 @@ def test_the_module_that_a_name_speaks_of(tensor, stem) -> None:
 def test_a_node_names_the_layer_where_the_tensor_does_not(kit, node, op, name) -> None:
     tensor = kit.tensor("onnx::MatMul_7", WEIGHT, (3, 4), Use(node, op))
     assert layer_names([tensor]) == [name]
+
+
+def test_experts_that_are_parameters_themselves(kit) -> None:
+    """gpt-oss: no module of their own, and blocks beside scales."""
+    tensors = [
+        kit.tensor("mlp.experts.up_proj_blocks", WEIGHT, (4, 8, 8)),
+        kit.tensor("mlp.experts.up_proj_scales", SCALE, (4, 8)),
+    ]
+    assert layer_names(tensors) == ["mlp.experts.up_proj"] * 2
+    assert layer_names([kit.tensor("mlp.experts.up_proj", WEIGHT, (4, 8, 8))]) == [
+        "mlp.experts.up_proj"
+    ]
 
 
 def test_whatever_serves_a_weight_is_in_its_layer(kit) -> None:

@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from compaudit.models.base import Role
-from compaudit.models.torch.names import Entry, is_weight_name, mask_of, packing_of, roles_of
+from compaudit.models.torch.names import (
+    Entry,
+    is_weight_name,
+    mask_of,
+    packed_in,
+    packing_of,
+    roles_of,
+)
 
 FLOAT = Entry("float32", (4, 4))
 
@@ -100,3 +107,45 @@ def test_weight_or_bias_of_a_known_parameter():
     assert is_weight_name("layers.0.anything")
     assert not is_weight_name("layers.0.bias")
     assert not is_weight_name("fc.parametrizations.bias.original0")
+
+
+def test_what_is_left_of_a_pruned_weight():
+    """compressed-tensors: values, a mask, offsets, and a shape that is no parameter."""
+    byte, index = Entry("uint8", (4, 2)), Entry("int64", (2,))
+    found = roles_of(
+        {"q.compressed": FLOAT, "q.bitmask": byte, "q.row_offsets": index, "q.shape": index}
+    )
+    assert list(found.values()) == [
+        Role.WEIGHT,
+        Role.QUANTIZATION,
+        Role.QUANTIZATION,
+        Role.CONSTANT,
+    ]
+    assert role("q.compressed") is Role.UNCLASSIFIED
+    assert role("q.shape", index) is Role.UNCLASSIFIED
+
+
+def test_blocks_and_scales_of_bytes():
+    """gpt-oss: four-bit floats two to a byte, and a scale of a byte for each block."""
+    byte = Entry("uint8", (2, 3))
+    found = roles_of({"experts.down_proj_blocks": byte, "experts.down_proj_scales": byte})
+    assert list(found.values()) == [Role.WEIGHT, Role.QUANTIZATION]
+    assert role("down_proj_blocks", byte) is Role.UNCLASSIFIED
+    assert role("down_proj_blocks", FLOAT, down_proj_scales=FLOAT) is Role.UNCLASSIFIED
+
+
+@pytest.mark.parametrize(
+    ("packed", "others"),
+    [
+        (("q.qweight", "int32"), {}),
+        (("q.weight_packed", "uint8"), {}),
+        (("q.weight.quant_state.bitsandbytes__nf4", "uint8"), {}),
+        (("q.compressed", "float16"), {"q.bitmask": "uint8"}),
+        (("e.up_blocks", "uint8"), {"e.up_scales": "uint8"}),
+    ],
+)
+def test_packed_tensors_are_not_counted_without_their_folder(packed, others):
+    entries = {name: Entry(dtype, (4, 4)) for name, dtype in (packed, *others.items())}
+    assert packing_of(entries).startswith(f"{packed[0]} holds several weights per element")
+    assert [*packed_in(entries)] == [packed[0]]
+    assert packing_of({"q.weight": FLOAT, "q.qweight": FLOAT}) is None
