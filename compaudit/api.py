@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from compaudit import audit
+from compaudit import audit, inspection
 from compaudit.config import Config, did_you_mean
 from compaudit.errors import RequestError
 from compaudit.results import Comparison, Inspection
@@ -54,8 +54,14 @@ def compare(original: Spec, compressed: Spec, **settings: Any) -> Comparison:
 def inspect(*models: Spec, trust_model_code: bool = False) -> Inspection:
     """The ledgers of models, which are read and not executed.
 
+    Returns:
+        The document that ``compaudit inspect --json`` prints. A model that cannot be read is named
+        in its ``error`` and ``skipped``, and the others are in ``models``.
+
     Raises:
-        RequestError: a model cannot be opened or read.
+        RequestError: no model can be opened and read.
     """
     specs = [fspath(model) for model in models]
-    return audit.inspect(specs, trust_model_code=trust_model_code, command="compaudit.inspect(…)")
+    return inspection.inspect(
+        specs, trust_model_code=trust_model_code, command="compaudit.inspect(…)"
+    )

@@ -8,7 +8,6 @@ takes its own figures with it and nothing else.
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 from compaudit import document, findings, gate, interruption, machine
@@ -16,20 +15,19 @@ from compaudit.config import Config
 from compaudit.data.base import DataRequest
 from compaudit.data.open import open_data
 from compaudit.errors import (
-    CompauditError,
     ExitCode,
-    InternalError,
     MeasurementError,
     most_serious,
 )
 from compaudit.execution import Execution
+from compaudit.figures import model_result
 from compaudit.measure.compression import compare_sizes
 from compaudit.measure.latency.estimate import estimate_delta
 from compaudit.measure.layers.comparison import Subject, compare_layers
 from compaudit.measure.layers.grouping import places_of
-from compaudit.measure.layers.spool import epsilons_of, mapped, weights_in
-from compaudit.measure.ledger import read_in_worker, take
+from compaudit.measure.layers.spool import epsilons_of
 from compaudit.measure.macs.counting import count_from_graph
+from compaudit.measure.profile import comparison as profiles
 from compaudit.measure.signature import (
     sizes_of_one_sample,
 )
@@ -37,11 +35,11 @@ from compaudit.models import open as models
 from compaudit.models.base import RunSettings
 from compaudit.pair import Pair, Side
 from compaudit.progress import Progress, Silent
-from compaudit.results import Comparison, Inspection, Layer
+from compaudit.reading import read
+from compaudit.results import Comparison, Layer, Profile, Skipped
 from compaudit.workers.limits import Limits
-from compaudit.workers.worker import Worker
 
-__all__ = ["compare", "exit_code_of", "inspect"]
+__all__ = ["compare", "exit_code_of"]
 
 
 def compare(config: Config, progress: Progress | None = None, command: str = "") -> Comparison:
@@ -61,59 +59,15 @@ def compare(config: Config, progress: Progress | None = None, command: str = "")
     if config.data is not None:
         # What cannot be opened is said before minutes are spent on the models.
         open_data(DataRequest(uri=config.data, limit=config.limit, seed=config.seed))
-    with TemporaryDirectory(prefix="compaudit-") as folder:
-        audit = _Audit(config, progress or Silent(), folder)
+    with interruption.temporary_folder("compaudit-") as folder:
+        audit = _Audit(config, progress or Silent(), str(folder))
         audit.count()
         if config.wants("macs"):
             audit.count_operations()
-        if config.wants("latency", "memory", "divergence", "accuracy"):
+        if config.profile or config.wants("latency", "memory", "divergence", "accuracy"):
             audit.run()
         report = audit.report(command)
     return document.with_gate(report, gate.judge(requirements, report))
-
-
-def inspect(
-    specs: list[str],
-    *,
-    trust_model_code: bool = False,
-    limits: Limits | None = None,
-    progress: Progress | None = None,
-    command: str = "",
-) -> Inspection:
-    """The ledgers of models. Nothing is executed but the user's own factory, and trusted code.
-
-    A model that cannot be read is named in the document's `error`, and the others are still there.
-
-    Raises:
-        RequestError: no model can be opened and read.
-        MeasurementError: nor this one, because the code of its factory died.
-    """
-    tell = progress or Silent()
-    sides: list[Side] = []
-    unread: list[CompauditError] = []
-    for spec in specs:
-        try:
-            sides.append(_inspected(spec, trust_model_code, limits or Limits(), tell))
-        except InternalError:
-            raise
-        except CompauditError as error:
-            interruption.raise_pending()
-            error.model = spec
-            unread.append(error)
-    if not sides:
-        raise unread[0]
-    return document.inspection(sides, unread, machine.describe(), command)
-
-
-def _inspected(spec: str, trust_model_code: bool, limits: Limits, tell: Progress) -> Side:
-    """One model with its ledger and, where its graph is known, its operations."""
-    source = models.recognise(spec)
-    tell.stage(f"reading {source.label}")
-    side = Side("original", source)
-    _read(side, trust_model_code, limits)
-    if side.model is not None and side.ledger is not None:
-        side.macs = count_from_graph(side.model, side.ledger, {}, limits)
-    return side
 
 
 def exit_code_of(report: Comparison, inconclusive: Literal["fail", "warn", "pass"]) -> ExitCode:
@@ -124,27 +78,6 @@ def exit_code_of(report: Comparison, inconclusive: Literal["fail", "warn", "pass
     return most_serious(codes)
 
 
-def _read(side: Side, trust_model_code: bool, limits: Limits, folder: str | None = None) -> None:
-    """Take a model's ledger; in a worker where reading runs code, and then without a `Model`.
-
-    Args:
-        side: which one; filled here.
-        trust_model_code: whether the user trusts the code in it.
-        limits: of the worker.
-        folder: where a worker may leave the weights, to be compared layer by layer.
-    """
-    source = side.source
-    if not models.executes_on_read(source):
-        side.model = models.read(source, trust_model_code=trust_model_code)
-        side.ledger = take(side.model)
-        side.weights = weights_in(side.model)
-        return
-    models.require_trust(source, trust_model_code)
-    with Worker(source.spec, limits) as worker:
-        side.ledger, spooled = worker.call("read", read_in_worker, source, trust_model_code, folder)
-    side.weights = mapped(spooled)
-
-
 class _Audit:
     """The state of one comparison; each method is a chapter of it."""
 
@@ -152,7 +85,7 @@ class _Audit:
         self._config = config
         self._folder = folder
         self._progress = progress
-        self._limits = Limits(config.timeout_s, config.memory_limit_bytes)
+        self._limits = Limits(config.timeout_s, config.memory_limit_bytes, folder)
         self._settings = RunSettings(
             device=config.device,
             threads=config.threads or machine.default_threads(),
@@ -176,7 +109,7 @@ class _Audit:
                 folder = f"{self._folder}/{side.name}"
                 Path(folder).mkdir()
             try:
-                _read(side, self._config.trust_model_code, self._limits, folder)
+                read(side, self._config.trust_model_code, self._limits, folder)
             except MeasurementError as error:
                 self._pair.record(error, side)
 
@@ -201,9 +134,7 @@ class _Audit:
             delta = estimate_delta(
                 trace, config.confidence, config.resolution, cpu_time=threads == 1
             )
-        original, compressed = (
-            document.model_result(side, trace, config, threads) for side in self._pair
-        )
+        original, compressed = (model_result(side, trace, config, threads) for side in self._pair)
         alpha, beta, space_saving, undefined = compare_sizes(
             original,
             compressed,
@@ -216,6 +147,10 @@ class _Audit:
         if config.wants("layers"):
             self._progress.stage("comparing layer by layer")
             layers = self._layers()
+        profile = self._profile(layers)
+        if config.profile and profile is None:
+            reason = self._execution.unprofiled or "the models were not run"
+            undefined.append(Skipped(metric="profile", reason=reason))
         counted = self._pair.compressed.ledger
         evidence = findings.Evidence(
             original=original,
@@ -233,6 +168,7 @@ class _Audit:
             accuracy=evaluated.accuracy,
             divergence=evaluated.divergence,
             never_steady=trace.never_steady if trace is not None else (),
+            profile=profile,
         )
         return document.comparison(
             pair=self._pair,
@@ -242,6 +178,7 @@ class _Audit:
             divergence=evaluated.divergence,
             accuracy=evaluated.accuracy,
             layers=layers,
+            profile=profile,
             trace=trace,
             samples=self._execution.samples,
             findings=findings.find(evidence),
@@ -265,3 +202,28 @@ class _Audit:
             if side.ledger is not None
         ]
         return compare_layers(*subjects) if len(subjects) == 2 else []
+
+    def _profile(self, layers: list[Layer]) -> Profile | None:
+        """Where the time of both goes; None where they were not profiled."""
+        runs = self._execution.profiled
+        if not runs:
+            return None
+        original, compressed = (
+            profiles.Subject(
+                runs[side.name], side.ledger.tensors if side.ledger else (), side.model
+            )
+            for side in self._pair
+        )
+        on_cpu = self._config.device in ("cpu", "CPUExecutionProvider")
+        ran = self._pair.compressed.loaded
+        runtimes = {models.runtime_of(side.source) for side in self._pair}
+        return profiles.compare_profiles(
+            original,
+            compressed,
+            layers,
+            profiles.Circumstances(
+                same_runtime=len(runtimes) == 1,
+                provider=ran.providers[0] if ran is not None else "",
+                instruction_sets=machine.instruction_sets() if on_cpu else frozenset(),
+            ),
+        )

@@ -48,7 +48,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         threads: None takes the machine's default (MEASURING §1, rule 1).
         time_budget_s: None means 30 s, and up to 120 s for slow models.
-        memory_limit_bytes: None means 75 % of the machine's memory.
+        memory_limit_bytes: None means 75 % of the machine's memory, or of its cgroup's limit.
+        lock: wait while another audit of this user times its models.
         map_input: what is called A in the data, or in the original, feeds the input called B.
         map_output: the original's output A is compared with the compressed model's output B.
     """
@@ -76,7 +77,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     requirements: tuple[str, ...] = ()
     inconclusive: Inconclusive = "fail"
     raw: bool = False
+    profile: bool = False
     trust_model_code: bool = False
+    lock: bool = True
     timeout_s: float = 300.0
     memory_limit_bytes: int | None = None
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from compaudit.errors import CompauditError
+from compaudit.errors import CompauditError, ExitCode, most_serious
 from compaudit.results import SCHEMA_VERSION, ErrorReport, Failure, Tool
 from compaudit.version import __version__
 
-__all__ = ["envelope", "error_report"]
+__all__ = ["envelope", "error_report", "gravest"]
 
 
 def envelope(command: str, error: CompauditError | None) -> dict[str, Any]:
@@ -41,3 +42,9 @@ def _encodable(text: str) -> str:
 def error_report(error: CompauditError, command: str) -> ErrorReport:
     """The document of a request that failed before anything was measured."""
     return ErrorReport(**envelope(command, error))
+
+
+def gravest(errors: Sequence[CompauditError]) -> CompauditError | None:
+    """The error whose exit code wins; the earliest of several."""
+    worst: ExitCode = most_serious(error.exit_code for error in errors)
+    return next((error for error in errors if error.exit_code == worst), None)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 import msgspec
 
+from compaudit import interruption
 from compaudit.config import Config
 from compaudit.data.base import Feed
 from compaudit.engines.local import LocalEngine
 from compaudit.errors import CompauditError, InternalError, MeasurementError, RequestError
+from compaudit.machine.lock import timing_lock
 from compaudit.measure import memory
 from compaudit.measure.evaluation import Evaluated, Evaluation
 from compaudit.measure.latency.arms import Subject, open_arms_of
 from compaudit.measure.latency.experiment import Experiment, ModelName, Trace, run_experiment
 from compaudit.measure.macs.counting import count_from_run
+from compaudit.measure.profile.in_worker import profile_model
 from compaudit.measure.signature import (
     Samples,
     choose_samples,
@@ -26,6 +29,7 @@ from compaudit.measure.signature import (
     sizes_of_one_sample,
 )
 from compaudit.models.base import RunSettings
+from compaudit.models.profiled import ProfiledRun
 from compaudit.pair import Pair, Side
 from compaudit.progress import Progress
 from compaudit.units import format_seconds
@@ -41,6 +45,8 @@ class Execution:
     Attributes:
         samples: what both models were fed; None before that is known.
         evaluated: divergence and accuracy.
+        profiled: where each model spends an inference; empty unless both were profiled.
+        unprofiled: why they were not; empty where nobody asked, or both were.
         trace: the timed blocks.
     """
 
@@ -55,6 +61,8 @@ class Execution:
         self._comparable = False
         self.samples: Samples | None = None
         self.evaluated = Evaluated(None, None, [])
+        self.profiled: dict[ModelName, ProfiledRun] = {}
+        self.unprofiled = ""
         self.trace: Trace | None = None
 
     def run(self) -> None:
@@ -77,6 +85,8 @@ class Execution:
             if self._config.wants("divergence", "accuracy"):
                 with self._pair.surviving():
                     self._evaluate(workers)
+        if self._config.profile:
+            self._profile()
         if self._config.wants("latency"):
             self._time()
 
@@ -178,6 +188,34 @@ class Execution:
         except (RequestError, MeasurementError) as error:
             self._progress.note(f"no noise floor of the outputs: {error.message}")
 
+    def _profile(self) -> None:
+        """Both models under their profilers, each in a worker of its own; may fail alone."""
+        runs: dict[ModelName, ProfiledRun] = {}
+        for side in self._pair.alive:
+            if self.samples is None or side.feeds is None or not self._comparable:
+                continue
+            self._progress.stage(f"finding out where the time of {side.source.label} goes")
+            try:
+                runs[side.name] = profile_model(
+                    side.source,
+                    self._settings,
+                    self.samples.request,
+                    side.feeds,
+                    side.batch_size,
+                    self._limits,
+                )
+            except CompauditError as error:
+                interruption.raise_pending()
+                # Of a bug the message is a traceback, whose last line says what happened.
+                reason = (error.message.strip().splitlines() or [error.code])[-1]
+                self.unprofiled = f"{side.source.label} could not be profiled: {reason}"
+                self._progress.note(self.unprofiled)
+                return
+        if len(runs) == 2:
+            self.profiled = runs
+        else:
+            self.unprofiled = "a profile takes both models, ready to run"
+
     def _time(self) -> None:
         """Time every model that still lives: both for δ, one alone for its own latency."""
         config, samples = self._config, self.samples
@@ -203,19 +241,29 @@ class Execution:
             seed=config.seed,
         )
         try:
-            self.trace = run_experiment(
-                experiment,
-                open_arms_of(subjects),
-                time.monotonic,
-                lambda what, share: self._progress.stage(f"timing, {what}", share),
-                self._announce_budget,
-            )
+            with self._turn():
+                self.trace = run_experiment(
+                    experiment,
+                    open_arms_of(subjects),
+                    time.monotonic,
+                    lambda what, share: self._progress.stage(f"timing, {what}", share),
+                    self._announce_budget,
+                )
         except InternalError:
             raise
         except CompauditError as error:
             dead = self._pair.record(error)
             if dead is not None and len(subjects) == 2:
                 self._time()
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """Wait for other audits that are timing; no budget and no limit runs meanwhile."""
+        if not self._config.lock:
+            return nullcontext()
+        return timing_lock(
+            lambda: self._progress.stage("waiting for another audit that is timing"),
+            self._progress.note,
+        )
 
     def _announce_budget(self, seconds: float) -> None:
         self._progress.note(f"these models are slow: timing them takes {format_seconds(seconds)}")

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from compaudit.data.base import Feed
 from compaudit.errors import CompauditError, InternalError
-from compaudit.measure.latency.experiment import ModelName
-from compaudit.measure.layers.weights import Weights
-from compaudit.measure.ledger import Ledger
-from compaudit.measure.macs.count import MacCount
-from compaudit.measure.memory import FirstRun
-from compaudit.models.base import Model, Source
-from compaudit.workers.workspace import Loaded
+
+if TYPE_CHECKING:
+    from compaudit.data.base import Feed
+    from compaudit.measure.latency.experiment import ModelName
+    from compaudit.measure.layers.weights import Weights
+    from compaudit.measure.ledger import Ledger
+    from compaudit.measure.macs.count import MacCount
+    from compaudit.measure.memory import FirstRun
+    from compaudit.models.base import Model, Source
+    from compaudit.workers.workspace import Loaded
 
 __all__ = ["Pair", "Side"]
 

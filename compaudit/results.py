@@ -13,6 +13,7 @@ import msgspec
 
 __all__ = [
     "Accuracy",
+    "Cause",
     "Check",
     "Checkup",
     "ClassAccuracy",
@@ -34,16 +35,22 @@ __all__ = [
     "Layer",
     "LayerSide",
     "Macs",
+    "ModelProfile",
     "ModelResult",
+    "Noise",
     "OutputError",
     "PairedDelta",
     "PairedMetric",
+    "Profile",
+    "ProfiledLayer",
+    "ProfiledOperator",
     "Rates",
     "RatesWithLimit",
     "RawBlock",
     "RawSamples",
     "Report",
     "Skipped",
+    "Sparsity",
     "TensorResult",
     "Tool",
     "decode_report",
@@ -125,12 +132,34 @@ class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
     latency: Latency | None
 
 
+class Sparsity(msgspec.Struct, frozen=True, kw_only=True):
+    """How the zeros of one weight tensor lie.
+
+    `structure` is the coarsest that explains almost all of them: ``channel`` (whole output or input
+    channels), ``n_m`` (at most `n` of every `m` neighbours are not zero), ``block`` (whole blocks
+    of `block` rows and columns, the tensor seen as a matrix), ``unstructured``, or ``dense`` where
+    there are too few to have one. `n` and `m` are given wherever they hold, also for a tensor that
+    is so sparse that chance explains it. `usable` says what an execution could make of it.
+    """
+
+    zeros: int
+    structure: Literal["dense", "unstructured", "n_m", "channel", "block"]
+    n: int | None
+    m: int | None
+    zero_output_channels: int
+    zero_input_channels: int
+    block: list[int] | None
+    usable: str
+
+
 class TensorResult(msgspec.Struct, frozen=True, kw_only=True):
     """One stored tensor of the ledger.
 
     `layer` and `op` say what it belongs to and which operator computes with it. `scheme` says how
     far a scale reaches (over the tensor, a channel, or blocks of the sizes `block`), and is null
     for what is not quantised; `symmetric` whether zero stands in the middle of the codes.
+    `sparsity_structure` is null for what is no weight or cannot be read. `duplicate_of` names the
+    first tensor with the same type, shape and bytes, stored apart from this one.
     """
 
     name: str
@@ -149,7 +178,9 @@ class TensorResult(msgspec.Struct, frozen=True, kw_only=True):
     scheme: Literal["per_tensor", "per_channel", "blocked"] | None
     block: list[int] | None
     symmetric: bool | None
+    sparsity_structure: Sparsity | None
     tied_to: str | None
+    duplicate_of: str | None
     location: str
     note: str
 
@@ -328,6 +359,79 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     note: str
 
 
+class ProfiledOperator(msgspec.Struct, frozen=True, kw_only=True):
+    """All executed nodes of one operator on one provider; seconds per inference."""
+
+    op: str
+    provider: str
+    nodes: int
+    seconds: float
+    share: float
+
+
+class ModelProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one model's inference spends its time, from the profiler of its runtime.
+
+    Shares are of `total_s`, one inference while it was profiled: those of `operators` and
+    `overhead_share`, the time between operators, add up to one. `unattributed_share` is spent in
+    operators of which it is not known what in the model they stand for.
+    """
+
+    runs: int
+    total_s: float
+    overhead_share: float
+    unattributed_share: float
+    operators: list[ProfiledOperator]
+
+
+class ProfiledLayer(msgspec.Struct, frozen=True, kw_only=True):
+    """A layer of the original beside what became of it, in seconds per inference.
+
+    Null where a model executes nothing for it. Names in parentheses gather what is no layer; all
+    rows of a model add up to its `total_s`.
+    """
+
+    name: str
+    original_s: float | None
+    compressed_s: float | None
+    delta_s: float
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the compressed model takes the time it takes.
+
+    `seconds` is what it spends so per inference, in `nodes` executed nodes; `extra_s` how much
+    more than the original spends on the same, null where that has no counterpart.
+    """
+
+    kind: Literal[
+        "quantize_nodes",
+        "cast_nodes",
+        "layout_nodes",
+        "transfers",
+        "other_provider",
+        "float_fallback",
+        "integer_operators_no_faster",
+        "slower_float_operators",
+        "factorized_layers",
+        "added_nodes",
+        "no_int8_instructions",
+    ]
+    detail: str
+    seconds: float
+    extra_s: float | None
+    nodes: int
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time of both models goes; `causes` the costliest first."""
+
+    original: ModelProfile
+    compressed: ModelProfile
+    layers: list[ProfiledLayer]
+    causes: list[Cause]
+
+
 class RawBlock(msgspec.Struct, frozen=True, kw_only=True):
     """One timed block: `times_s` holds every call after the first, which is discarded."""
 
@@ -398,12 +502,17 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """The machine and the software the figures come from."""
+    """The machine and the software the figures come from.
+
+    `instruction_sets` are those that decide how fast narrow numbers are multiplied, such as
+    ``avx512_vnni``; empty where the system does not tell.
+    """
 
     os: str
     python: str
     packages: dict[str, str]
     cpu: str
+    instruction_sets: list[str]
     physical_cores: int | None
     usable_cores: int
     cpu_quota: float | None
@@ -457,7 +566,7 @@ class Comparison(_Document, frozen=True, kw_only=True, tag_field="kind", tag="co
     divergence: Divergence | None
     layers: list[Layer]
     trace: list[dict[str, Any]]
-    profile: dict[str, Any] | None
+    profile: Profile | None
     samples: RawSamples | None
     findings: list[Finding]
     gate: Gate
@@ -475,12 +584,51 @@ class Inspection(_Document, frozen=True, kw_only=True, tag_field="kind", tag="in
     environment: Environment
 
 
+class Noise(msgspec.Struct, frozen=True, kw_only=True):
+    """A built-in model timed against itself: whatever difference shows is this machine's noise.
+
+    `delta` is the δ of identical models, with the verdict that it would get. `epoch_spread` is the
+    standard deviation between epochs, as a share of the time of a call. `resolvable` is the
+    smallest change of speed that an audit of 30 s of such a model would find four times in five.
+    """
+
+    model: str
+    call_s: float
+    threads: int
+    time_budget_s: float
+    used_s: float
+    delta: Delta
+    epoch_spread: float | None
+    resolvable: float | None
+    steady: bool
+
+
 class Checkup(_Document, frozen=True, kw_only=True, tag_field="kind", tag="doctor"):
-    """What a machine offers for audits."""
+    """What a machine offers for audits.
+
+    `threads` is what compaudit gives each model by default, `framework_threads` what the frameworks
+    would take, `thread_settings` the variables of the environment that change the latter.
+    `memory_limit_bytes` is what a worker may take by default. `busy_percent` and
+    `steal_percent_now` are of all processors while doctor looked, `throttled_s` since the control
+    group began, `thermal_throttles` since boot. `timing_lock` is null where no file can be locked.
+    `noise` is null without --noise.
+    """
 
     environment: Environment
     threads: int
+    framework_threads: dict[str, int]
+    thread_settings: dict[str, str]
+    hyperthreads: bool | None
+    memory_limit_bytes: int
+    busy_percent: float
+    steal_percent_now: float | None
+    throttled_s: float | None
+    thermal_throttles: int | None
+    on_battery: bool | None
     clock_resolution_s: float
+    clock_source: str | None
+    timing_lock: str | None
+    noise: Noise | None
     advice: list[str]
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from compaudit.config import Config
-from compaudit.measure.signature import Samples
-from compaudit.pair import Pair, Side
+from typing import TYPE_CHECKING
+
 from compaudit.results import Comparison, Delta, Latency, ModelResult, Skipped
+
+if TYPE_CHECKING:
+    from compaudit.config import Config
+    from compaudit.measure.signature import Samples
+    from compaudit.pair import Pair, Side
 
 __all__ = ["unmeasured", "unmeasured_parts"]
 
@@ -62,8 +66,12 @@ def unmeasured_parts(
         skipped.append(
             Skipped(metric="accuracy", reason=reason("accuracy", _why_no_accuracy(samples, config)))
         )
-    for part in ("layers", "trace", "profile"):
-        skipped.append(Skipped(metric=part, reason=_NOT_YET))
+    if not report.layers:
+        one = "one of the models could not be read, or holds no layers"
+        skipped.append(Skipped(metric="layers", reason=reason("layers", one)))
+    skipped.append(Skipped(metric="trace", reason=_NOT_YET))
+    if report.profile is None and not config.profile:
+        skipped.append(Skipped(metric="profile", reason="measured with --profile only"))
     if report.data is None:
         skipped.append(Skipped(metric="data", reason=died or "the models were not run"))
     if report.samples is None:
@@ -93,8 +101,9 @@ def unmeasured(prefix: str, result: ModelResult, side: Side, not_run: str) -> li
         "sparsity": uncounted or "it has no parameters",
         "bits_per_weight": uncounted or "it has no parameters",
         "entropy_bytes": "some values cannot be read",
-        "entropy_bits_per_weight": uncounted or "some values cannot be read",
-        "macs": "its operations are not known, or were not asked for",
+        "entropy_bits_per_weight": uncounted
+        or ("some values cannot be read" if result.parameters else "it has no parameters"),
+        "macs": _why_no_macs(side),
         "file_bytes": "a bare factory ships no file",
         "graph_bytes": "a bare factory ships no file",
         "sha256": "a bare factory ships no file",
@@ -108,6 +117,12 @@ def unmeasured(prefix: str, result: ModelResult, side: Side, not_run: str) -> li
         if getattr(result, key) is None
     ]
     return skipped
+
+
+def _why_no_macs(side: Side) -> str:
+    if side.model is not None and side.model.graph is None:
+        return "it holds tensors and no operators"
+    return "its operations are not known, or were not asked for"
 
 
 def _short_tails(prefix: str, latency: Latency) -> list[Skipped]:

@@ -1,4 +1,4 @@
-"""Write the README's demo and help blocks anew from the real commands. Read them afterwards."""
+"""Write the README's demo, inspect and help blocks anew. Read them afterwards."""
 
 import os
 import re
@@ -15,6 +15,7 @@ DEMO = [
     "--data",
     "sample_models/digits_test.npz",
 ]
+INSPECT = ["inspect", "sample_models/digits_int8.onnx", "--top", "5"]
 
 
 def output_of(*arguments: str) -> str:
@@ -34,7 +35,11 @@ def main() -> None:
     """Replace what stands between the markers."""
     text = README.read_text(encoding="utf-8")
     command = f"$ compaudit {' '.join(DEMO[:3])} \\\n    {' '.join(DEMO[3:])}\n"
-    blocks = {"demo": command + output_of(*DEMO), "help": output_of("compare", "--help")}
+    blocks = {
+        "demo": command + output_of(*DEMO),
+        "inspect": f"$ compaudit {' '.join(INSPECT)}\n{output_of(*INSPECT)}",
+        "help": output_of("compare", "--help"),
+    }
     for name, shown in blocks.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         replacement = f"{begin}\n```\n{shown}```\n{end}"

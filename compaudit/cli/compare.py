@@ -38,11 +38,14 @@ def compare(
     json: options.Json = False,
     output: options.Output = None,
     raw: options.Raw = False,
+    layers: options.Layers = False,
+    profile: options.Profile = False,
     quiet: options.Quiet = False,
     no_progress: options.NoProgress = False,
     trust_model_code: options.TrustModelCode = False,
     timeout: options.Timeout = "300s",
     memory_limit: options.MemoryLimit = None,
+    no_lock: options.NoLock = False,
 ) -> int:
     """Audit a compressed model against its original."""
     from compaudit import config as settings
@@ -76,16 +79,19 @@ def compare(
         requirements=tuple(require or ()),
         inconclusive=cast("settings.Inconclusive", inconclusive),
         raw=raw,
+        profile=profile,
         trust_model_code=trust_model_code,
+        lock=not no_lock,
         timeout_s=settings.parse_with_unit("timeout", timeout) or 0.0,
         memory_limit_bytes=None if limit_bytes is None else int(limit_bytes),
     )
     from compaudit import audit
     from compaudit.cli.progress import Terminal
+    from compaudit.report import View
 
     with Terminal(quiet=quiet, moving=not no_progress) as progress:
         report = audit.compare(config, progress, command_line())
     if report.error is not None:
         out.say_error(report.error.message, report.error.hint)
     verdict = audit.exit_code_of(report, config.inconclusive)
-    return out.deliver(report, report_format, output or [], verdict)
+    return out.deliver(report, report_format, output or [], verdict, View(layers=layers))

@@ -75,6 +75,7 @@ def main() -> NoReturn:
     interruption.listen()
     code = _run()
     interruption.deafen()
+    interruption.undo_everything()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

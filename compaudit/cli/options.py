@@ -124,6 +124,27 @@ Inconclusive = Annotated[
     ),
 ]
 
+Layers = Annotated[
+    bool,
+    typer.Option("--layers", help="Show every layer."),
+]
+Tensors = Annotated[
+    bool,
+    typer.Option("--tensors", help="Show every stored tensor."),
+]
+Sort = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY",
+        help="Order of layers and tensors: name, bytes, parameters, macs, sparsity or bits. "
+        "Default: as in the file, and by bytes with --top.",
+    ),
+]
+Top = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Show N of them, and the rest summed up."),
+]
+
 Format = Annotated[
     str,
     typer.Option("--format", metavar="table|json", help="Report on stdout."),
@@ -141,6 +162,10 @@ Output = Annotated[
 Raw = Annotated[
     bool,
     typer.Option("--raw", help="Keep every timed call in the JSON."),
+]
+Profile = Annotated[
+    bool,
+    typer.Option("--profile", help="Also show where the time goes, from a run of its own."),
 ]
 Quiet = Annotated[
     bool,
@@ -165,6 +190,21 @@ Timeout = Annotated[
 MemoryLimit = Annotated[
     str | None,
     typer.Option(
-        metavar="SIZE", help="The most memory of a worker. Default: 75 % of the machine's."
+        metavar="SIZE",
+        help="The most memory of a worker. Default: 75 % of the machine's, or of the cgroup's.",
     ),
+]
+NoLock = Annotated[
+    bool,
+    typer.Option("--no-lock", help="Time even while another audit on this machine does."),
+]
+Noise = Annotated[
+    bool,
+    typer.Option(
+        "--noise", help="Time a model against itself: what difference does this machine resolve?"
+    ),
+]
+NoiseBudget = Annotated[
+    str,
+    typer.Option("--time-budget", metavar="TIME", help="Time for --noise."),
 ]

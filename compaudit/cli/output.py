@@ -8,18 +8,23 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
+from compaudit import interruption
 from compaudit.errors import ExitCode, RequestError
-from compaudit.report import FORMATS, format_for, render
+from compaudit.report import FORMATS, View, format_for, render
 from compaudit.results import Report
 
 __all__ = ["check_format", "check_outputs", "deliver", "forget_stdout", "say_error", "write_stdout"]
 
-# A line that begins so is a command to GitHub's runner, and a file name may try to be one.
-_COMMAND = re.compile(rb"(?m)^([ \t]*)::")
+# A line that begins with two colons is a command to GitHub's runner, as is the old ##[command]
+# anywhere; ##vso[command] is one to Azure's. Names from files may try to be one.
+_LINE_COMMAND = re.compile(r"(?m)^([ \t]*)::")
+_COMMAND = re.compile(r"##(?=(?:vso)?\[)")
 
 
 def check_format(name: str) -> None:
@@ -61,20 +66,33 @@ def check_outputs(paths: Sequence[str]) -> None:
             )
 
 
-def deliver(report: Report, format_name: str, paths: Sequence[str], verdict: ExitCode) -> ExitCode:
-    """Write the report to stdout and to every file.
+def deliver(
+    report: Report,
+    format_name: str,
+    paths: Sequence[str],
+    verdict: ExitCode,
+    view: View | None = None,
+) -> ExitCode:
+    """Write the report, or what `view` shows of it, to stdout and to every file.
 
     Returns:
         The verdict's exit code; where that is 0 and something could not be written, 2.
     """
     console = Console()
-    text = render(report, format_name, console.width, console.color_system is not None)
+    text = render(
+        report,
+        format_name,
+        console.width,
+        console.color_system is not None,
+        view=view,
+        encoding=sys.stdout.encoding or "utf-8",
+    )
     if format_name == "table":
-        text = _COMMAND.sub(rb"\1: :", text)
+        text = _COMMAND.sub("## ", _LINE_COMMAND.sub(r"\1: :", text.decode())).encode()
     failed = not write_stdout(text, exact=format_name == "json")
     for path in paths:
         try:
-            _write_whole(Path(path), render(report, format_for(path), 100, False))
+            _write_whole(Path(path), render(report, format_for(path), 100, view=view))
         except OSError as error:
             say_error(f"cannot write {path}: {error.strerror or error}", "choose another place")
             failed = True
@@ -129,15 +147,15 @@ def _write_whole(path: Path, text: bytes) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(text)
         return
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
+    with ExitStack() as stack:
+        with interruption.held():
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            beside = Path(name)
+            stack.enter_context(interruption.undone_by(partial(beside.unlink, missing_ok=True)))
         with os.fdopen(handle, "wb") as stream:
             stream.write(text)
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        beside.chmod(0o666 & ~_umask())
+        beside.replace(path)
 
 
 def _umask() -> int:
@@ -147,6 +165,7 @@ def _umask() -> int:
 
 
 def _printable(text: str) -> str:
-    return "".join(
+    shown = "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
     )
+    return _COMMAND.sub("## ", shown)

@@ -13,6 +13,7 @@ from compaudit.results import (
     Finding,
     Layer,
     ModelResult,
+    Profile,
     RatesWithLimit,
     TensorResult,
 )
@@ -36,6 +37,7 @@ class Evidence:
     accuracy: Accuracy | None
     divergence: Divergence | None
     never_steady: tuple[str, ...]
+    profile: Profile | None = None
 
 
 Rule = Callable[[Evidence], Finding | None]

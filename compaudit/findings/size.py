@@ -12,6 +12,7 @@ from compaudit.units import format_bytes, format_rate, format_share
 __all__ = ["RULES"]
 
 _HALF = 0.5
+_NOTICEABLE_SHARE = 0.01
 _MOST_LISTED = 3
 
 
@@ -82,6 +83,48 @@ def file_grew(evidence: Evidence) -> Finding | None:
     )
 
 
+def stored_twice(evidence: Evidence) -> Finding | None:
+    """CA104: tensors of equal contents under different names."""
+    twice = [
+        tensor
+        for tensor in evidence.compressed_tensors
+        if tensor.duplicate_of is not None and tensor.role in (Role.WEIGHT, Role.BIAS)
+    ]
+    size = sum(tensor.bytes for tensor in twice)
+    if not _is_worth_saving(size, evidence):
+        return None
+    first = max(twice, key=lambda tensor: tensor.bytes)
+    return Finding(
+        code="CA104",
+        severity="info",
+        title="tensors are stored twice",
+        detail=f"{first.name} holds the same as {first.duplicate_of}; "
+        f"{len(twice)} such tensors take {format_bytes(size)} and count as parameters",
+        hint="store one and let both names point at it: tie the weights before the export",
+    )
+
+
+def never_read(evidence: Evidence) -> Finding | None:
+    """CA106: tensors that no operator reads, or that belong to training."""
+    unused = [tensor for tensor in evidence.compressed_tensors if tensor.role == Role.UNUSED]
+    size = sum(tensor.bytes for tensor in unused)
+    if not _is_worth_saving(size, evidence):
+        return None
+    first = max(unused, key=lambda tensor: tensor.bytes)
+    return Finding(
+        code="CA106",
+        severity="warning",
+        title="the file holds what nothing uses",
+        detail=f"{len(unused)} tensors, {first.name} first, take {format_bytes(size)}",
+        hint="leave them out when saving: dead initializers, averaged copies, optimiser state",
+    )
+
+
+def _is_worth_saving(size: int, evidence: Evidence) -> bool:
+    whole = evidence.compressed.file_bytes or evidence.compressed.weight_bytes or 0
+    return size > 0 and size >= _NOTICEABLE_SHARE * whole
+
+
 def exported_differently(evidence: Evidence) -> Finding | None:
     """CA105: parameters came or went with the export, not with the compression."""
     folded = [layer for layer in evidence.layers if layer.change == "folded"]
@@ -139,5 +182,7 @@ RULES: tuple[Rule, ...] = (
     fake_quantization,
     zeros_still_stored,
     file_grew,
+    stored_twice,
     exported_differently,
+    never_read,
 )

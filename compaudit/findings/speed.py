@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from compaudit.findings.evidence import Evidence, Rule
 from compaudit.results import Delta, Finding
-from compaudit.units import format_interval, format_rate, format_share
+from compaudit.units import format_interval, format_rate, format_seconds, format_share
 
 __all__ = ["RULES"]
 
 _NOTICEABLE = 1.05
+_CAUSES = 3
+_COSTLY = 0.01
+"""Share of an inference from which on it is said what a cause costs."""
 
 
 def smaller_but_slower(evidence: Evidence) -> Finding | None:
@@ -21,7 +24,7 @@ def smaller_but_slower(evidence: Evidence) -> Finding | None:
         severity="warning",
         title="smaller, but slower",
         detail=f"α(weight_bytes) is {format_rate(alpha)}, and δ is {_delta_text(delta)}: one "
-        f"inference takes {format_rate(1 / delta.value)} as long",
+        f"inference takes {format_rate(1 / delta.value)} as long{_because(evidence)}",
         hint="this runtime or processor has no fast path for what was compressed; time it where "
         "it will run",
     )
@@ -58,6 +61,42 @@ def never_steady(evidence: Evidence) -> Finding | None:
     )
 
 
+def not_faster(evidence: Evidence) -> Finding | None:
+    """CA204: the model shrank, its inference takes as long, and the profile says why."""
+    delta, alpha = evidence.delta, evidence.alpha
+    shrank = [
+        f"α({basis}) is {format_rate(rate)}"
+        for basis, rate in (("weight_bytes", alpha.weight_bytes), ("macs", alpha.macs))
+        if rate is not None and rate >= _NOTICEABLE
+    ]
+    if delta is None or not shrank or not _because(evidence):
+        return None
+    unchanged = delta.verdict == "no_measurable_change"
+    if not unchanged and (delta.verdict != "inconclusive" or delta.value >= 1):
+        return None
+    return Finding(
+        code="CA204",
+        severity="info",
+        title="smaller, and no faster",
+        detail=f"{' and '.join(shrank)}, and δ is {_delta_text(delta)}{_because(evidence)}",
+        hint="see where the time goes, layer by layer, under profile in the JSON report",
+    )
+
+
+def _because(evidence: Evidence) -> str:
+    """The three causes that cost most, or nothing where no profile tells any."""
+    if evidence.profile is None or not evidence.profile.causes:
+        return ""
+    least = _COSTLY * evidence.profile.compressed.total_s
+    causes = [
+        f"{cause.detail} (+{format_seconds(cause.extra_s)} an inference)"
+        if cause.extra_s is not None and cause.extra_s >= least
+        else cause.detail
+        for cause in evidence.profile.causes[:_CAUSES]
+    ]
+    return f". Its time goes to: {'; '.join(causes)}"
+
+
 def _delta_text(delta: Delta) -> str:
     interval = format_interval(
         None if delta.low is None else format_rate(delta.low),
@@ -66,4 +105,4 @@ def _delta_text(delta: Delta) -> str:
     return f"{format_rate(delta.value)} {interval}".strip()
 
 
-RULES: tuple[Rule, ...] = (smaller_but_slower, within_noise, never_steady)
+RULES: tuple[Rule, ...] = (smaller_but_slower, within_noise, never_steady, not_faster)

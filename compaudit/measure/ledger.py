@@ -13,21 +13,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
-from compaudit.measure.entropy import CodedSize, coded_size
+from compaudit.measure.contents import Contents, contents_of
+from compaudit.measure.duplicates import duplicates_of
 from compaudit.measure.layers.names import layer_names
 from compaudit.measure.layers.spool import Spooled, spool
+from compaudit.measure.sparsity import sparsity_of
 from compaudit.models import open as models
 from compaudit.models.base import Model, Role, Source, Tensor
-from compaudit.results import TensorResult
+from compaudit.results import Sparsity, TensorResult
 from compaudit.workers.workspace import Workspace, admit_user_modules
 
 __all__ = ["Ledger", "content_hash", "read_in_worker", "take"]
 
 _PARAMETERS = (Role.WEIGHT, Role.BIAS)
 _WEIGHT_BYTES = (Role.WEIGHT, Role.BIAS, Role.QUANTIZATION)
-_READERS = 2
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,15 +73,22 @@ def take(model: Model) -> Ledger:
     Raises:
         RequestError: a tensor's bytes cannot be read.
     """
-    with ThreadPoolExecutor(_READERS) as readers:
-        nonzeros = list(readers.map(_count_nonzeros, model.tensors))
-        coded = list(readers.map(coded_size, model.tensors))
-    rows = [
-        _row(tensor, count, size, layer)
-        for tensor, count, size, layer in zip(
-            model.tensors, nonzeros, coded, layer_names(model.tensors), strict=True
-        )
-    ]
+    tensors = model.tensors
+    with ThreadPoolExecutor(1) as beside:
+        hashing = beside.submit(content_hash, model.files)
+        contents = contents_of(tensors)
+        rows = [
+            _row(*facts)
+            for facts in zip(
+                tensors,
+                contents,
+                layer_names(tensors),
+                sparsity_of(tensors, contents),
+                duplicates_of(tensors, contents),
+                strict=True,
+            )
+        ]
+        sha256 = hashing.result()
     parameters = [row for row in rows if row.role in _PARAMETERS and row.tied_to is None]
     counts = [row.nonzeros for row in parameters]
     file_bytes = sum(path.stat().st_size for path in model.files) if model.files else None
@@ -99,7 +106,7 @@ def take(model: Model) -> Ledger:
             if counted and None not in counts
             else None
         ),
-        entropy_bytes=_entropy_bytes(model, coded),
+        entropy_bytes=_entropy_bytes(tensors, contents),
         weight_bytes=sum(row.bytes for row in rows if row.role in _WEIGHT_BYTES),
         file_bytes=file_bytes,
         graph_bytes=None if file_bytes is None else file_bytes - stored,
@@ -107,7 +114,7 @@ def take(model: Model) -> Ledger:
         precision=_shares(parameters, lambda row: row.dtype),
         computed_precision=_shares(parameters, lambda row: row.computed_dtype or "unknown"),
         schemes=_shares(parameters, lambda row: row.scheme or "none"),
-        sha256=content_hash(model.files),
+        sha256=sha256,
         uncounted=model.uncounted,
     )
 
@@ -145,14 +152,14 @@ def content_hash(files: Sequence[Path]) -> str | None:
     return hashlib.sha256(os.fsencode(listing)).hexdigest()
 
 
-def _entropy_bytes(model: Model, coded: Sequence[CodedSize | None]) -> int | None:
+def _entropy_bytes(tensors: Sequence[Tensor], contents: Sequence[Contents]) -> int | None:
     """What a lossless coder would need for the weight bytes; None where some cannot be read."""
     total = 0
-    for tensor, size in zip(model.tensors, coded, strict=True):
+    for tensor, held in zip(tensors, contents, strict=True):
         if tensor.role in _WEIGHT_BYTES and tensor.tied_to is None:
-            if size is None:
+            if held.coded is None:
                 return None
-            total += size.bytes
+            total += held.coded.bytes
     return total
 
 
@@ -167,7 +174,11 @@ def _shares(
 
 
 def _row(
-    tensor: Tensor, nonzeros: int | None, coded: CodedSize | None, layer: str | None
+    tensor: Tensor,
+    held: Contents,
+    layer: str | None,
+    sparsity: Sparsity | None,
+    duplicate_of: str | None,
 ) -> TensorResult:
     codes = tensor.quantization
     return TensorResult(
@@ -179,30 +190,17 @@ def _row(
         stored_elements=tensor.stored_elements,
         bits=tensor.bits,
         bytes=tensor.bytes,
-        nonzeros=nonzeros,
-        entropy_bits=None if coded is None else coded.entropy_bits,
+        nonzeros=held.nonzeros,
+        entropy_bits=None if held.coded is None else held.coded.entropy_bits,
         layer=layer,
         op=tensor.use.op if tensor.use is not None else None,
         computed_dtype=(tensor.use.computed or None) if tensor.use is not None else None,
         scheme=None if codes is None else codes.scheme(tensor.shape),
         block=None if codes is None else codes.block_of(tensor.shape),
         symmetric=None if codes is None else codes.is_symmetric(tensor.dtype, tensor.bits),
+        sparsity_structure=sparsity,
         tied_to=tensor.tied_to,
+        duplicate_of=duplicate_of,
         location=tensor.location,
         note=tensor.note,
     )
-
-
-def _count_nonzeros(tensor: Tensor) -> int | None:
-    """Elements whose dequantised value is not zero: −0 is zero, NaN is not."""
-    if tensor.values is None or tensor.dtype == "string":
-        return None
-    count = 0
-    start = 0
-    for chunk in tensor.values():
-        if tensor.quantization is None:
-            count += int(np.count_nonzero(chunk))
-        else:
-            count += tensor.quantization.nonzeros(chunk, tensor.shape, start)
-        start += len(chunk)
-    return tensor.logical_elements if tensor.fill and count else count

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from compaudit.report.rows.base import Mood, Note, Page, Section
-from compaudit.units import without_controls
+from compaudit.report.characters import UNICODE, Characters
+from compaudit.report.layout import Layout, cut, lay_out, pieces, shortened
+from compaudit.report.rows.base import Bar, Cell, Column, Mood, Note, Page, Section
 
 __all__ = ["render_table"]
 
 _STYLES: dict[Mood, str] = {"good": "green", "bad": "bold red", "warning": "yellow", "plain": ""}
 _LABEL_WIDTH = 13
-# Columns of words, aligned as words are.
-_WORDS = ("how sure", "found", "version")
 
 
-def render_table(page: Page, width: int, color: bool) -> str:
+def render_table(page: Page, width: int, color: bool, characters: Characters = UNICODE) -> str:
     """The page as text, with ANSI colours when `color` is set; never wider than `width`."""
     console = Console(
         file=io.StringIO(),
@@ -33,66 +32,134 @@ def render_table(page: Page, width: int, color: bool) -> str:
         emoji=False,
         legacy_windows=False,
     )
-    console.print(_plain(page.title), style="bold")
+    writer = _Writer(console, characters)
+    writer.heading(page.title)
     if page.subtitle:
-        console.print(_plain(page.subtitle), style="dim")
-    _print_notes(console, page.verdict)
+        console.print(Text(characters.text(page.subtitle)), style="dim")
+    writer.notes(page.verdict)
     for section in page.sections:
         console.print()
-        console.print(_plain(section.title), style="bold")
-        console.print(_table(section))
+        writer.heading(section.title)
+        writer.section(section)
     for title, notes in (("Findings", page.findings), ("Requirements", page.checks)):
         if notes:
             console.print()
-            console.print(title, style="bold")
-            _print_notes(console, notes)
+            writer.heading(title)
+            writer.notes(notes)
     if page.footnotes:
         console.print()
-        _print_notes(console, page.footnotes, style="dim")
+        writer.notes(page.footnotes, style="dim")
     file = console.file
     assert isinstance(file, io.StringIO)
     lines = (line.rstrip() for line in file.getvalue().splitlines())
     return "\n".join(lines) + "\n"
 
 
-def _table(section: Section) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 0, 0, 1),
-        header_style="dim",
-    )
-    for place, column in enumerate(section.columns):
-        table.add_column(
-            _plain(column),
-            justify="left" if place == 0 or _is_text(section, place) else "right",
-            overflow="ellipsis" if place == 0 else "fold",
-            no_wrap=place == 0,
+class _Writer:
+    """Prints the parts of a page with the characters that can be shown."""
+
+    def __init__(self, console: Console, characters: Characters) -> None:
+        self._console = console
+        self._characters = characters
+
+    def heading(self, text: str) -> None:
+        self._console.print(Text(self._characters.text(text)), style="bold")
+
+    def section(self, section: Section) -> None:
+        """A table, and the columns for which the terminal is too narrow."""
+        section = self._clean(section)
+        layout = lay_out(section, self._console.width)
+        table = Table(
+            box=self._characters.rules,
+            show_edge=False,
+            show_header=any(column.title for column in section.columns),
+            show_footer=bool(section.footer),
+            pad_edge=False,
+            padding=(0, 0, 0, 1),
+            header_style="dim",
+            footer_style="",
         )
-    for row in section.rows:
-        table.add_row(*(_plain(cell) for cell in row))
-    return table
+        widths = layout.widths or (None,) * len(layout.places)
+        shown = list(zip(layout.places, widths, strict=True))
+        for place, width in shown:
+            column = section.columns[place]
+            footer = self._cell(section.footer[place], column, width) if section.footer else ""
+            table.add_column(
+                _broken(column.title, width),
+                footer,
+                justify="right" if column.kind == "figure" else "left",
+                overflow="ellipsis" if column.kind == "name" else "fold",
+                no_wrap=column.kind in ("name", "line", "bar"),
+                width=width,
+            )
+        for row in section.rows:
+            cells = (
+                self._cell(row[place], section.columns[place], width) for place, width in shown
+            )
+            table.add_row(*cells)
+        self._console.print(table)
+        for line in (section.note, _too_narrow_for(section, layout)):
+            if line:
+                self._console.print(Text(self._characters.text(line)), style="dim")
 
+    def notes(self, notes: tuple[Note, ...], style: str = "") -> None:
+        for note in notes:
+            line = Table.grid(padding=(0, 1))
+            line.add_column(width=_LABEL_WIDTH, no_wrap=True)
+            line.add_column(overflow="fold")
+            line.add_row(
+                Text(
+                    self._characters.text(note.label), style=_STYLES[note.mood] or style or "bold"
+                ),
+                Text(self._characters.text(note.text), style=style),
+            )
+            if note.hint:
+                line.add_row("", Text(self._characters.text(f"→ {note.hint}"), style="dim"))
+            self._console.print(Padding(line, (0, 0, 0, 1)))
 
-def _is_text(section: Section, place: int) -> bool:
-    """The last column says how sure a row is, in words or as an interval."""
-    return place == len(section.columns) - 1 and section.columns[place] in _WORDS
+    def _clean(self, section: Section) -> Section:
+        """The section in characters that can be shown, before anything is measured."""
 
+        def clean(row: tuple[Cell, ...]) -> tuple[Cell, ...]:
+            return tuple(
+                cell if isinstance(cell, Bar) else self._characters.text(cell) for cell in row
+            )
 
-def _print_notes(console: Console, notes: tuple[Note, ...], style: str = "") -> None:
-    for note in notes:
-        line = Table.grid(padding=(0, 1))
-        line.add_column(width=_LABEL_WIDTH, no_wrap=True)
-        line.add_column(overflow="fold")
-        line.add_row(
-            Text(without_controls(note.label), style=_STYLES[note.mood] or style or "bold"),
-            Text(without_controls(note.text), style=style),
+        return dataclasses.replace(
+            section,
+            columns=tuple(
+                dataclasses.replace(column, title=self._characters.text(column.title))
+                for column in section.columns
+            ),
+            rows=tuple(clean(row) for row in section.rows),
+            footer=clean(section.footer),
         )
-        if note.hint:
-            line.add_row("", Text(f"→ {without_controls(note.hint)}", style="dim"))
-        console.print(Padding(line, (0, 0, 0, 1)))
+
+    def _cell(self, cell: Cell, column: Column, width: int | None) -> Text:
+        if isinstance(cell, Bar):
+            return Text(self._characters.bar(cell.length, width or 8))
+        if column.kind in ("name", "line") and width is not None:
+            short = shortened if column.kind == "name" else cut
+            return Text(short(cell, width, self._characters.text("…")))
+        return Text(cell)
 
 
-def _plain(text: str) -> Text:
-    return Text(without_controls(text))
+def _broken(heading: str, width: int | None) -> Text:
+    """A heading in as many lines as it takes, broken where words end."""
+    if width is None:
+        return Text(heading)
+    lines = [""]
+    for piece in pieces(heading):
+        if len(lines[-1] + piece.rstrip()) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += piece
+    return Text("\n".join(line.rstrip() for line in lines))
+
+
+def _too_narrow_for(section: Section, layout: Layout) -> str:
+    titles = [
+        column.title
+        for place, column in enumerate(section.columns)
+        if place not in layout.places and column.title
+    ]
+    return f"A wider terminal also shows: {', '.join(titles)}." if titles else ""

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
-import resource
-import signal
-import sys
 import traceback
 
 from compaudit.errors import CompauditError, InternalError, MeasurementError, RequestError
@@ -16,13 +12,9 @@ from compaudit.workers.workspace import Workspace
 
 __all__ = ["main", "serve"]
 
-_MOST_FILE_BYTES = 4 * 2**30
-_PR_SET_PDEATHSIG = 1
 
-
-def serve(requests: int, replies: int, parent: int) -> None:
+def serve(requests: int, replies: int) -> None:
     """Answer requests from one descriptor on the other until the first is closed."""
-    _prepare_process(parent)
     for descriptor in (requests, replies):
         # Programs that the model starts must not hold the pipes open after its death.
         os.set_inheritable(descriptor, False)
@@ -82,38 +74,7 @@ def _send(replies: int, reply: protocol.Reply) -> None:
         view = view[os.write(replies, view) :]
 
 
-def _prepare_process(parent: int) -> None:
-    """Die with the parent, leave no core file, write no endless file, hear Ctrl-C from nobody."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_FILE_BYTES, _MOST_FILE_BYTES))
-    if sys.platform == "linux":
-        import ctypes
-
-        # The signal is sent when the *thread* that started this process ends; the parent starts
-        # workers from its main thread.
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    else:
-        _watch_parent(parent)
-    if os.getppid() != parent:
-        os._exit(1)  # it died before the line above
-
-
-def _watch_parent(parent: int) -> None:
-    """Where the system cannot tell of the parent's death, look for it twice a second."""
-    import threading
-    import time
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def main(arguments: list[str]) -> None:
     """Entry point of the command that `Worker` starts."""
-    requests, replies, parent = (int(text) for text in arguments)
-    serve(requests, replies, parent)
+    requests, replies = (int(text) for text in arguments)
+    serve(requests, replies)

@@ -6,45 +6,26 @@ is not a sandbox.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
+import math
 import os
 import selectors
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
-
-import psutil
 
 from compaudit import interruption
 from compaudit.errors import CompauditError, InternalError, MeasurementError, RequestError
 from compaudit.units import format_bytes, format_seconds
 from compaudit.workers import protocol
-from compaudit.workers.limits import Limits, anonymous_memory
+from compaudit.workers.limits import Limits, outgrown
+from compaudit.workers.process import ModelProcess
+from compaudit.workers.wording import cause_of_death, doing
 from compaudit.workers.workspace import Workspace
 
 __all__ = ["Pending", "Worker"]
 
 _POLL_S = 0.25
-# A third faster for large outputs than the usual 64 KiB.
-_PIPE_BYTES = 2**20
-# The very package that the parent runs, wherever else another compaudit is installed; everything
-# else is found as usual.
-_START = (
-    "import sys; root = sys.argv[1]; sys.path.insert(0, root); import compaudit; "
-    "sys.path.remove(root); sys.path.append(root); "
-    "from compaudit.workers import child; child.main(sys.argv[2:])"
-)
-
-# ONNX Runtime would write a file of its own and keep a thread busy while models are timed.
-_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1"}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,6 +34,8 @@ Pending = Callable[[], R]
 
 _BUSY: set[Worker] = set()
 """Workers that have not answered yet."""
+_looked_at = -math.inf
+"""When their memory was looked at."""
 
 
 class Worker:
@@ -68,30 +51,12 @@ class Worker:
         self._timeout_s = limits.timeout_s
         self._memory_bytes = limits.memory
         self._stage, self._deadline = "", 0.0
-        self._suspended = False
         self._unanswered = False
         self._fault: MeasurementError | None = None
-        with ExitStack() as owned:
-            self._log = owned.enter_context(tempfile.TemporaryFile())
-            with ExitStack() as lent:
-                requests_child, self._requests = _pipe(lent, owned)
-                self._replies, replies_child = _pipe(owned, lent)
-                self._process = subprocess.Popen(
-                    self._command(requests_child, replies_child),
-                    stdin=subprocess.DEVNULL,
-                    stdout=self._log,
-                    stderr=self._log,
-                    pass_fds=(requests_child, replies_child),
-                    start_new_session=True,
-                    env=os.environ | _ENVIRONMENT,
-                )
-                owned.callback(self._kill)
-            self._handle = psutil.Process(self._process.pid)
-            os.set_blocking(self._requests, False)
-            self._readable, self._writable = selectors.PollSelector(), selectors.PollSelector()
-            self._readable.register(self._replies, selectors.EVENT_READ)
-            self._writable.register(self._requests, selectors.EVENT_WRITE)
-            self._owned = owned.pop_all()
+        self._process = ModelProcess(limits.scratch)
+        self._readable, self._writable = selectors.PollSelector(), selectors.PollSelector()
+        self._readable.register(self._process.replies, selectors.EVENT_READ)
+        self._writable.register(self._process.requests, selectors.EVENT_WRITE)
 
     def __enter__(self) -> Self:
         return self
@@ -170,40 +135,22 @@ class Worker:
 
     def suspend(self) -> None:
         """Stop every thread of the worker until it is resumed: the idle one disturbs nobody."""
-        if self._suspended or self._process.poll() is not None:
-            return
-        with contextlib.suppress(psutil.NoSuchProcess):
-            self._handle.suspend()
-            self._suspended = True
-            until = time.monotonic() + _POLL_S
-            while self._handle.status() != psutil.STATUS_STOPPED and time.monotonic() < until:
-                time.sleep(0.0002)
+        self._process.suspend()
 
     def resume(self) -> None:
         """Let a suspended worker go on."""
-        if self._suspended:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                self._handle.resume()
-            self._suspended = False
+        self._process.resume()
 
     def close(self) -> None:
         """Kill the worker with everything it started, and free what belongs to it."""
-        self._owned.close()
+        _BUSY.discard(self)
+        self._process.close()
 
     # ------------------------------------------------------------------------------ inside
 
-    @staticmethod
-    def _command(requests: int, replies: int) -> list[str]:
-        # -P keeps the current folder off the module path: no file there stands in for a module.
-        package_root = Path(__file__).parents[2]
-        numbers = [str(requests), str(replies), str(os.getpid())]
-        return [sys.executable, "-P", "-c", _START, str(package_root), *numbers]
-
     def _kill(self) -> None:
         _BUSY.discard(self)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._process.kill()
 
     def _request(self, function: Callable[..., Any], args: Sequence[Any]) -> bytearray:
         request = protocol.Request(protocol.function_name(function), list(args))
@@ -223,14 +170,17 @@ class Worker:
         view = memoryview(frame)
         while view:
             try:
-                view = view[os.write(self._requests, view) :]
+                view = view[os.write(self._process.requests, view) :]
             except BlockingIOError:
                 self._wait(self._writable)
             except BrokenPipeError:
                 raise self._died() from None
 
     def _receive(self) -> bytearray:
-        """The next reply, not yet decoded."""
+        """The next reply, not yet decoded; all of it has to come before the deadline."""
+        if self._readable.select(0):
+            # It may have been waiting for us, who listened to another.
+            self._deadline = max(self._deadline, time.monotonic() + self._timeout_s)
         size = protocol.frame_length(self._read(protocol.PREFIX_BYTES))
         if size > self._memory_bytes:
             # It cannot have held that much: something else wrote to the pipe.
@@ -251,7 +201,7 @@ class Worker:
         view = memoryview(received)
         while view:
             self._wait(self._readable)
-            count = os.readv(self._replies, [view])
+            count = os.readv(self._process.replies, [view])
             if not count:
                 raise self._died()
             view = view[count:]
@@ -262,24 +212,28 @@ class Worker:
 
         Others may be at work meanwhile, and their memory is watched as well.
         """
-        while not pipe.select(min(_POLL_S, max(0.0, self._deadline - time.monotonic()))):
+        while True:
+            left_s = self._deadline - time.monotonic()
+            ready = pipe.select(min(_POLL_S, max(0.0, left_s)))
             interruption.raise_pending()
-            for worker in tuple(_BUSY):
-                worker._limit_memory()
+            _limit_memory()
             if self._fault is not None:
                 raise self._fault
-            if time.monotonic() >= self._deadline:
+            if ready and left_s > 0:
+                return
+            if left_s <= 0:
                 raise self._hung()
             # A process that it left behind may keep the pipe open; that one will not answer.
-            if self._process.poll() is not None and not pipe.select(0):
+            if self._process.status is not None and not pipe.select(0):
                 raise self._died()
 
-    def _limit_memory(self) -> None:
-        used = anonymous_memory(self._handle)
-        if used > self._memory_bytes:
+    def limit_memory(self) -> None:
+        """Kill the worker where it holds more than it may; whoever waits for it learns why."""
+        used = outgrown(self._process.handle, self._memory_bytes)
+        if used is not None:
             self._kill()
             self._fault = self._error(
-                f"used {format_bytes(used)} while {_doing(self._stage)}, above the limit of "
+                f"used {format_bytes(used)} while {doing(self._stage)}, above the limit of "
                 f"{format_bytes(self._memory_bytes)}",
                 "raise --memory-limit, or use a smaller --batch-size",
                 "out-of-memory",
@@ -288,7 +242,7 @@ class Worker:
     def _hung(self) -> MeasurementError:
         self._kill()
         return self._error(
-            f"did not answer within {format_seconds(self._timeout_s)} while {_doing(self._stage)}",
+            f"did not answer within {format_seconds(self._timeout_s)} while {doing(self._stage)}",
             "raise --timeout if it is only slow",
             "timeout",
         )
@@ -297,28 +251,10 @@ class Worker:
         """Why a worker ended, or closed its pipes, before it answered."""
         if self._fault is not None:
             return self._fault
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_POLL_S)
-        status = self._process.returncode
+        status = self._process.wait(_POLL_S)
         self._kill()
-        hint = self._last_words() or "the fault is in the model or in what runs it"
-        if status is None:
-            cause = "closed its connection"
-        elif status >= 0:
-            cause = f"ended its process with exit status {status}"
-        else:
-            cause = f"crashed with {_signal_name(-status)}"
-            if status == -signal.SIGKILL:
-                hint = "the system kills what takes too much memory: use a smaller --batch-size"
-        return self._error(f"{cause} while {_doing(self._stage)}", hint, "crashed")
-
-    def _last_words(self) -> str:
-        """The last line the worker wrote, printable characters only."""
-        size = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, size - 2000))
-        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
-        text = "".join(character for character in (lines or [""])[-1] if character.isprintable())
-        return f"its last words: {text[:300]}" if text else ""
+        cause, hint = cause_of_death(status, self._process.last_words())
+        return self._error(f"{cause} while {doing(self._stage)}", hint, "crashed")
 
     def _error(self, what: str, hint: str, code: str) -> MeasurementError:
         return MeasurementError(
@@ -338,34 +274,11 @@ class Worker:
         )
 
 
-_STAGES = {
-    "read": "being read",
-    "load": "being loaded",
-    "shapes": "having its sizes inferred",
-    "memory": "running its first inference",
-    "warm-up": "warming up",
-    "latency": "being timed",
-    "evaluate": "being evaluated",
-}
-
-
-def _doing(stage: str) -> str:
-    return _STAGES.get(stage, stage)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
-    """A pipe's two ends, each closed with the stack it belongs to."""
-    read, write = os.pipe()
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    reader.callback(os.close, read)
-    writer.callback(os.close, write)
-    return read, write
+def _limit_memory() -> None:
+    """Look at the memory of every worker that is at work, so often and no more."""
+    global _looked_at
+    now = time.monotonic()
+    if now - _looked_at >= _POLL_S:
+        _looked_at = now
+        for worker in tuple(_BUSY):
+            worker.limit_memory()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from compaudit.models import open as models
 from compaudit.models.base import Runner, RunSettings, Source, Value
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ def import_runtime(workspace: Workspace, source: Source) -> None:
     """Import the framework that runs this model, so that its cost is not the model's."""
     import importlib
 
+    from compaudit.models import open as models
+
     runtime = models.runtime_of(source)
     if runtime is not None:
         try:
@@ -80,6 +81,8 @@ def admit_user_modules(workspace: Workspace) -> None:
 
 def load_model(workspace: Workspace, source: Source, settings: RunSettings) -> Loaded:
     """Load a model and keep it. Raises RequestError or MeasurementError."""
+    from compaudit.models import open as models
+
     began = time.perf_counter()
     runner = models.load(source, settings)
     seconds = time.perf_counter() - began

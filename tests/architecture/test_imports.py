@@ -17,8 +17,8 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("api",),
-    ("audit", "checkup"),
-    ("execution", "document", "unmeasured", "pair"),
+    ("audit", "inspection", "checkup"),
+    ("execution", "reading", "document", "figures", "unmeasured", "pair"),
     ("measure", "findings", "gate", "report"),
     ("engines",),
     ("workers",),
@@ -29,7 +29,9 @@ LAYERS = (
 # Rooms that may import one another on their own layer.
 BESIDE = {
     "execution",
+    "reading",
     "document",
+    "figures",
     "unmeasured",
     "models",
     "data",

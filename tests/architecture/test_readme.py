@@ -25,6 +25,7 @@ def compaudit(*arguments: str) -> str:
         capture_output=True,
         text=True,
         check=True,
+        cwd=ROOT,
         env={**os.environ, "COLUMNS": "80", "TERMINAL_WIDTH": "80"},
     )
     return done.stdout
@@ -35,6 +36,12 @@ def test_the_help_of_compare_is_current() -> None:
     current = [line.rstrip() for line in compaudit("compare", "--help").splitlines()]
     current[0] = current[0].replace("python -m compaudit", "compaudit")
     assert shown == current, "run: make readme"
+
+
+def test_the_ledger_that_is_shown_is_current() -> None:
+    command, *shown = block("inspect").splitlines()
+    current = compaudit(*command.removeprefix("$ compaudit ").split())
+    assert shown == [line.rstrip() for line in current.splitlines()], "run: make readme"
 
 
 def commands() -> set[str]:

@@ -1,5 +1,7 @@
 """One invented audit that every report test shares; its figures are chosen, not measured."""
 
+import msgspec
+
 from compaudit.results import (
     Accuracy,
     Check,
@@ -18,6 +20,7 @@ from compaudit.results import (
     InspectedModel,
     Inspection,
     Latency,
+    Layer,
     LayerSide,
     Macs,
     ModelResult,
@@ -110,6 +113,7 @@ ENVIRONMENT = Environment(
     python="3.11.7",
     packages={"numpy": "2.4.6"},
     cpu="A processor",
+    instruction_sets=["avx2"],
     physical_cores=2,
     usable_cores=2,
     cpu_quota=None,
@@ -214,7 +218,7 @@ def comparison(original: str = "digits.onnx", compressed: str = "digits_int8.onn
                 )
             },
         ),
-        layers=[],
+        layers=layers(),
         trace=[],
         profile=None,
         samples=None,
@@ -257,6 +261,79 @@ def comparison(original: str = "digits.onnx", compressed: str = "digits_int8.onn
         environment=ENVIRONMENT,
         config={"original": original, "compressed": compressed},
     )
+
+
+def layers() -> list[Layer]:
+    """One of each change; they add up to both models of `comparison`."""
+
+    def side(name: str, op: str, parameters: int, nonzero: int, size: int) -> LayerSide:
+        return LayerSide(
+            name=name,
+            op=op,
+            parameters=parameters,
+            nonzero_parameters=nonzero,
+            weight_bytes=size,
+            bits_per_weight=8 * size / parameters,
+            macs=500 * parameters,
+            precision={"float32" if size == 4 * parameters else "int8": parameters},
+            tensors=[f"{name}.weight"],
+        )
+
+    def changed(
+        before: LayerSide | None, after: LayerSide | None, change: str, **others: object
+    ) -> Layer:
+        named = before or after
+        assert named is not None
+        values = {"matched_by": "name", "weight_sqnr_db": None, "weights_equal": None, "note": ""}
+        fields = {"name": named.name, "op": named.op, "original": before, "compressed": after}
+        return msgspec.convert({**fields, "change": change, **values, **others}, Layer)
+
+    return [
+        changed(
+            side("stem.conv", "Conv", 1_000, 1_000, 4_000),
+            side("stem.conv", "Conv", 1_000, 1_000, 1_000),
+            "matched",
+            weight_sqnr_db=41.25,
+            weights_equal=False,
+            note="float32 → int8",
+        ),
+        changed(
+            side("blocks.0.conv", "Conv", 60_000, 60_000, 240_000),
+            side("blocks.0.conv", "ConvInteger", 60_100, 58_100, 60_100),
+            "matched",
+            weight_sqnr_db=35.5,
+            weights_equal=False,
+            note="float32 → int8; blocks.0.norm folded in; blocks.0.conv.bias (100) added",
+        ),
+        changed(
+            side("blocks.0.norm", "BatchNormalization", 200, 200, 800),
+            None,
+            "folded",
+            matched_by=None,
+            note="folded into blocks.0.conv: weight, bias",
+        ),
+        changed(
+            side("blocks.1.fc", "Gemm", 34_000, 34_000, 136_000),
+            side("blocks.1.fc.0, blocks.1.fc.1", "Gemm", 18_900, 18_900, 18_900),
+            "factorized",
+            matched_by="structure",
+            note="factorised into 2, rank 16",
+        ),
+        changed(
+            side("auxiliary", "Gemm", 800, 800, 3_200),
+            None,
+            "removed",
+            matched_by=None,
+            note="removed",
+        ),
+        changed(
+            side("head", "Gemm", 4_000, 4_000, 16_000),
+            side("head", "Gemm", 4_000, 4_000, 16_000),
+            "matched",
+            weights_equal=True,
+        ),
+        changed(None, side("adapter", "MatMul", 16_000, 16_000, 4_000), "added", matched_by=None),
+    ]
 
 
 def inspection(path: str = "digits.onnx") -> Inspection:
@@ -306,6 +383,8 @@ def tensor(name: str, role: str, shape: list[int], size: int, nonzeros: int) -> 
         scheme=None,
         block=None,
         symmetric=None,
+        sparsity_structure=None,
+        duplicate_of=None,
         tied_to=None,
         location="file",
         note="",

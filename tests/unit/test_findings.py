@@ -8,7 +8,7 @@ import pytest
 
 from compaudit.findings import RULES, Evidence, find
 from compaudit.models.base import Graph, Model, Node, Role, Source, Tensor
-from compaudit.results import Layer, LayerSide
+from compaudit.results import Layer, LayerSide, TensorResult
 
 REPORT = canned.comparison()
 
@@ -78,6 +78,30 @@ def test_zeros_that_are_still_stored() -> None:
 def test_a_file_that_grew() -> None:
     assert codes(alpha=msgspec.structs.replace(REPORT.alpha, file_bytes=0.99)) == {"CA103"}
     assert codes(alpha=msgspec.structs.replace(REPORT.alpha, file_bytes=None)) == set()
+
+
+def stored(name: str, size: int, **changes: Any) -> TensorResult:
+    return msgspec.structs.replace(canned.tensor(name, "weight", [size // 4], size, 1), **changes)
+
+
+def test_tensors_that_are_stored_twice() -> None:
+    whole = REPORT.compressed.file_bytes
+    assert whole is not None
+    tensors = [stored("a", whole // 4), stored("b", whole // 4, duplicate_of="a")]
+    (found,) = find(evidence(compressed_tensors=tensors))
+    assert found.code == "CA104"
+    assert "b holds the same as a" in found.detail
+    assert codes(compressed_tensors=tensors[:1]) == set()
+    tiny = [stored("a", whole // 4), stored("b", whole // 200, duplicate_of="a")]
+    assert codes(compressed_tensors=tiny) == set()
+
+
+def test_tensors_that_nothing_uses() -> None:
+    whole = REPORT.compressed.file_bytes
+    assert whole is not None
+    unused = [stored("ema.a", whole // 4, role="unused")]
+    assert codes(compressed_tensors=unused) == {"CA106"}
+    assert codes(compressed_tensors=[stored("a", whole // 4)]) == set()
 
 
 def layer(

@@ -47,6 +47,29 @@ def test_rates(value: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
+    [
+        (None, "–"),
+        (0.0, "0.0 %"),
+        (1e-9, "<0.1 %"),
+        (0.0011, "0.1 %"),
+        (0.126, "12.6 %"),
+        (0.9989, "99.9 %"),
+        (0.99999, ">99.9 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_parts_are_nothing_or_all_only_when_they_are(value: float | None, text: str) -> None:
+    assert units.format_part(value) == text
+
+
+def test_shapes() -> None:
+    assert units.format_shape([64, 32, 3, 3]) == "64×32×3×3"
+    assert units.format_shape([7]) == "7"
+    assert units.format_shape([]) == "scalar"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
     [(-0.0022, "−0.22 pp"), (0.0, "0.00 pp"), (-0.00001, "0.00 pp"), (0.01, "+1.00 pp")],
 )
 def test_points_have_a_sign_unless_they_are_zero(value: float, text: str) -> None:

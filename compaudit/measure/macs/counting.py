@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from compaudit.data.base import DataRequest, Feed
 from compaudit.errors import MeasurementError, RequestError
-from compaudit.measure.ledger import Ledger
 from compaudit.measure.macs.count import MacCount, count_macs
-from compaudit.measure.macs.in_worker import count_in_run, infer, sizes_in_run
+from compaudit.measure.macs.inference import infer
 from compaudit.models import open as models
 from compaudit.models.base import Model, RunSettings, Source
 from compaudit.models.shapes import Shapes, stated_shapes
 from compaudit.workers.limits import Limits
 from compaudit.workers.worker import Worker
 
-__all__ = ["count_from_graph", "count_from_run"]
+if TYPE_CHECKING:
+    from compaudit.data.base import DataRequest, Feed
+    from compaudit.measure.ledger import Ledger
+
+__all__ = ["count_from_graph", "count_from_run", "inferring"]
 
 _STAGE = "shapes"
 
 
+@contextmanager
+def inferring(
+    source: Source, sizes: Mapping[str, tuple[int, ...]], limits: Limits
+) -> Iterator[Callable[[], Shapes] | None]:
+    """Sizes being inferred in a worker while something else is done; call it to wait for them.
+
+    None for a format whose graph states its sizes.
+    """
+    if source.format != "onnx":
+        yield None
+        return
+    with Worker(source.spec, limits) as worker:
+        yield worker.begin(_STAGE, infer, source, dict(sizes))
+
+
 def count_from_graph(
-    model: Model, ledger: Ledger, sizes: Mapping[str, tuple[int, ...]], limits: Limits
+    model: Model,
+    ledger: Ledger,
+    sizes: Mapping[str, tuple[int, ...]],
+    limits: Limits,
+    inferred: Callable[[], Shapes] | None = None,
 ) -> MacCount | None:
     """The MACs of a model with a graph, nothing executed; None without one, or where it fails.
 
@@ -30,11 +53,12 @@ def count_from_graph(
         ledger: its nonzeros, for the MACs that skip zeros.
         sizes: inputs by name with batch 1; others are as the model declares them.
         limits: of the worker that infers sizes: that is native code, and hostile files hang it.
+        inferred: the sizes, where `inferring` has begun before.
     """
     if model.graph is None:
         return None
     try:
-        shapes = _shapes(model, dict(sizes), limits)
+        shapes = inferred() if inferred is not None else _shapes(model, dict(sizes), limits)
         return count_macs(model, shapes, nonzero_shares(ledger))
     except (RequestError, MeasurementError):
         return None  # what is wrong with the file is said where it is loaded
@@ -66,6 +90,8 @@ def count_from_run(
         sizes: inputs by name with batch 1.
         limits: of the workers.
     """
+    from compaudit.measure.macs.in_worker import count_in_run, sizes_in_run
+
     try:
         if counted is None and models.runtime_of(source) == "torch":
             return worker.call(_STAGE, count_in_run, data, feeds, nonzero_shares(ledger))
@@ -95,5 +121,6 @@ def _shapes(model: Model, sizes: dict[str, tuple[int, ...]], limits: Limits) -> 
     if model.source.format != "onnx":
         assert model.graph is not None
         return Shapes(stated_shapes(model.graph, sizes))
-    with Worker(model.source.spec, limits) as worker:
-        return worker.call(_STAGE, infer, model.source, sizes)
+    with inferring(model.source, sizes, limits) as inferred:
+        assert inferred is not None, "it is ONNX"
+        return inferred()

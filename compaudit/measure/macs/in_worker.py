@@ -1,4 +1,4 @@
-"""The calls that a worker answers while multiply-accumulates are counted."""
+"""The calls that a worker answers while multiply-accumulates are counted from a run."""
 
 from __future__ import annotations
 
@@ -8,19 +8,11 @@ from compaudit.engines.local import feed_batch
 from compaudit.measure.macs.count import MacCount, count_macs
 from compaudit.measure.macs.rules import rule_of
 from compaudit.models.base import RunSettings, Source
-from compaudit.models.shapes import Shapes
 from compaudit.workers.workspace import Workspace
 
-__all__ = ["count_in_run", "infer", "sizes_in_run"]
+__all__ = ["count_in_run", "sizes_in_run"]
 
 Sizes = dict[str, tuple[int, ...]]
-
-
-def infer(workspace: Workspace, source: Source, input_shapes: Sizes) -> Shapes:
-    """The sizes of an ONNX model's values, by inference. Raises RequestError."""
-    from compaudit.models.onnx.shapes import infer_shapes
-
-    return infer_shapes(source, input_shapes)
 
 
 def sizes_in_run(

@@ -50,6 +50,7 @@ class OnnxRunner:
     Args:
         path: the model file; its external data is checked before ONNX Runtime opens any of it.
         settings: device, threads and options.
+        adjust: changes the session's options before it is made.
 
     Raises:
         RequestError: the model is unsafe or not supported, or the device is not there.
@@ -58,15 +59,20 @@ class OnnxRunner:
 
     named_outputs = True
 
-    def __init__(self, path: Path, settings: RunSettings) -> None:
+    def __init__(
+        self, path: Path, settings: RunSettings, adjust: Callable[[Any], None] | None = None
+    ) -> None:
         _check_external_data(path)
         provider, options = _provider(settings)
+        session_options = _session_options(settings, provider)
+        if adjust is not None:
+            adjust(session_options)
         chain: list[tuple[str, dict[str, str]]] = [(provider, options)]
         if provider != _CPU:
             chain.append((_CPU, {}))
         try:
             self._session = ort.InferenceSession(
-                str(path), _session_options(settings, provider), chain, enable_fallback=0
+                str(path), session_options, chain, enable_fallback=0
             )
         except _NATIVE_ERRORS as error:
             raise load_error(error) from error

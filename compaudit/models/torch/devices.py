@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["available_devices"]
+__all__ = ["available_devices", "default_threads"]
 
 
 def available_devices() -> list[str]:
@@ -16,3 +16,12 @@ def available_devices() -> list[str]:
     if torch.backends.mps.is_available():
         devices.append("mps")
     return devices
+
+
+def default_threads() -> int | None:
+    """Threads that PyTorch takes within an operator when nobody says; None without PyTorch."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    return int(torch.get_num_threads())

@@ -12,11 +12,15 @@ from compaudit.results import Estimate, ModelResult
 from compaudit.units import NOT_MEASURED, format_interval, format_number, format_rate
 
 __all__ = [
+    "Bar",
+    "Cell",
+    "Column",
     "Form",
     "Mood",
     "Note",
     "Page",
     "Section",
+    "columns",
     "format_beta",
     "interval",
     "macs_sure",
@@ -32,12 +36,59 @@ Form = Callable[[float | None], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """A table: the first column names what was measured, the last says how sure it is."""
+class Column:
+    """A column and what its cells hold.
+
+    Attributes:
+        title: above it.
+        kind: a ``name`` may be shortened in its middle and a ``line`` at its end, ``words`` may
+            be wrapped, a ``figure`` stays whole, and cells of a ``bar`` are `Bar`.
+        drop: where a terminal is too narrow, the column with the highest number goes first;
+            one with 0 stays.
+        least: letters of a name that are left at least, before other columns go.
+    """
 
     title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    kind: Literal["name", "line", "words", "figure", "bar"] = "figure"
+    drop: int = 0
+    least: int = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A share of the longest bar of its column, 0 to 1, for a renderer to draw."""
+
+    length: float
+
+
+Cell = str | Bar
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table: the first column names what was measured, the last says how sure it is.
+
+    Attributes:
+        title: above it.
+        columns: of every row.
+        rows: a cell for every column.
+        footer: a last row that sums the others up, set apart; may be missing.
+        note: a line below.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    footer: tuple[Cell, ...] = ()
+    note: str = ""
+
+
+def columns(*titles: str, words: Literal["last", "none"] = "none") -> tuple[Column, ...]:
+    """Columns of a name and of figures; with ``last``, the last one holds words."""
+    first, *others = (Column(title) for title in titles)
+    if words == "last":
+        others[-1] = Column(titles[-1], "words")
+    return (Column(first.title, "name"), *others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +116,7 @@ class Page:
 
 def model_name(model: ModelResult) -> str:
     """The file's name, or the factory as typed."""
-    return model.path if ":" in model.path else PurePath(model.path).name
+    return model.path if ":" in model.path else PurePath(model.path).name or model.path
 
 
 def interval(estimate: Estimate | None, form: Form) -> str:

@@ -10,6 +10,7 @@ from compaudit.report.rows.base import (
     Note,
     Page,
     Section,
+    columns,
     format_beta,
     interval,
     macs_sure,
@@ -18,6 +19,9 @@ from compaudit.report.rows.base import (
     quotient,
     signed,
 )
+from compaudit.report.rows.changes import changes_section
+from compaudit.report.rows.profile import profile_sections
+from compaudit.report.view import View
 from compaudit.results import (
     Accuracy,
     Comparison,
@@ -46,7 +50,7 @@ __all__ = ["comparison_page"]
 _DIED = 4
 
 
-def comparison_page(report: Comparison) -> Page:
+def comparison_page(report: Comparison, view: View) -> Page:
     """The page of an audit."""
     sure = f"{report.config.get('confidence', 0.95) * 100:.3g} % interval"
     sections = (
@@ -54,6 +58,8 @@ def comparison_page(report: Comparison) -> Page:
         _speed_section(report),
         _accuracy_section(report.accuracy, sure) if report.accuracy else None,
         _divergence_section(report.divergence, sure) if report.divergence else None,
+        changes_section(report, view),
+        *profile_sections(report, view),
     )
     return Page(
         title=f"{model_name(report.original)} → {model_name(report.compressed)}",
@@ -171,7 +177,7 @@ def _size_section(report: Comparison) -> Section:
 
     return Section(
         "Size",
-        ("", "original", "compressed", "α", "β", "saved", "how sure"),
+        columns("", "original", "compressed", "α", "β", "saved", "how sure", words="last"),
         (
             row("parameters", "parameters", format_count),
             row("nonzero parameters", "nonzero_parameters", format_count),
@@ -231,7 +237,9 @@ def _speed_section(report: Comparison) -> Section | None:
     if not rows:
         return None
     return Section(
-        "Speed and memory", ("", "original", "compressed", "rate", "how sure"), tuple(rows)
+        "Speed and memory",
+        columns("", "original", "compressed", "rate", "how sure", words="last"),
+        tuple(rows),
     )
 
 
@@ -281,7 +289,7 @@ def _accuracy_section(accuracy: Accuracy, sure: str) -> Section:
         )
     return Section(
         f"Accuracy, {accuracy.samples:,} labelled samples",
-        ("", "original", "compressed", "change", sure, "p"),
+        columns("", "original", "compressed", "change", sure, "p"),
         tuple(rows),
     )
 
@@ -331,7 +339,7 @@ def _divergence_section(divergence: Divergence, sure: str) -> Section:
     source = "synthetic inputs" if divergence.source == "synthetic" else "the data"
     return Section(
         f"Divergence on {source}, {divergence.samples:,} samples{nats}",
-        ("", "mean", "p99", "max", sure),
+        columns("", "mean", "p99", "max", sure),
         tuple(rows),
     )
 

@@ -2,77 +2,82 @@
 
 from __future__ import annotations
 
-from compaudit.report.rows.base import Page, Section, model_name
-from compaudit.results import InspectedModel, Inspection, ModelResult
-from compaudit.units import (
-    NOT_MEASURED,
-    format_bytes,
-    format_count,
-    format_number,
-    format_share,
-    format_si,
+from collections.abc import Sequence
+
+from compaudit.report.rows.base import Note, Page, Section
+from compaudit.report.rows.lists import layers_section, tensors_section
+from compaudit.report.rows.missing import footnotes, kept_together, missing
+from compaudit.report.rows.places import places_section
+from compaudit.report.rows.several import lined_up_layers, lined_up_sections, names_of
+from compaudit.report.rows.storage import (
+    precision_section,
+    quantization_section,
+    roles_section,
 )
+from compaudit.report.rows.summary import figures_section
+from compaudit.report.rows.zeros import zeros_section
+from compaudit.report.view import View
+from compaudit.results import InspectedModel, Inspection
 
 __all__ = ["inspection_page"]
 
 
-def inspection_page(report: Inspection) -> Page:
+def inspection_page(report: Inspection, view: View) -> Page:
     """The page of one or several ledgers."""
+    several = len(report.models) > 1
+    sections = _of_several(report.models, view) if several else _of_one(report, view)
     return Page(
-        title=", ".join(model_name(model) for model in report.models),
-        subtitle="read, not executed",
-        verdict=(),
-        sections=(
-            _inspected_section(report.models),
-            *(_role_section(model) for model in report.models),
-        ),
+        title=", ".join(names_of(report.models)),
+        subtitle="read, not executed"
+        if several
+        else f"{report.models[0].format}, read, not executed",
+        verdict=_unread(report),
+        sections=tuple(sections),
         findings=(),
         checks=(),
-        footnotes=(),
+        footnotes=footnotes(report) if several else kept_together(report.models[0]),
     )
 
 
-def _inspected_section(models: list[InspectedModel]) -> Section:
-    rows = (
-        ("format", [model.format for model in models]),
-        ("parameters", [format_count(model.parameters) for model in models]),
-        ("nonzero parameters", [format_count(model.nonzero_parameters) for model in models]),
-        ("sparsity", [format_share(model.sparsity, 1) for model in models]),
-        ("weight bytes", [format_bytes(model.weight_bytes) for model in models]),
-        ("file bytes", [format_bytes(model.file_bytes) for model in models]),
-        ("graph bytes", [format_bytes(model.graph_bytes) for model in models]),
-        ("bits per weight", [format_number(model.bits_per_weight) for model in models]),
-        ("entropy bytes", [format_bytes(model.entropy_bytes) for model in models]),
-        ("MACs at batch 1", [format_si(m.macs.total if m.macs else None) for m in models]),
-        ("precision", [_precision(model) for model in models]),
-    )
-    return Section(
-        "Models",
-        ("", *(model_name(model) for model in models)),
-        tuple((label, *cells) for label, cells in rows),
+def _unread(report: Inspection) -> tuple[Note, ...]:
+    """The models that could not be read; the advice of the gravest error."""
+    return tuple(
+        Note(
+            "not read",
+            skipped.reason,
+            report.error.hint if report.error and report.error.message in skipped.reason else "",
+            "bad",
+        )
+        for skipped in report.skipped
+        if skipped.metric == "models"
     )
 
 
-def _precision(model: ModelResult) -> str:
-    total = sum(model.precision.values())
-    shares = sorted(model.precision.items(), key=lambda item: -item[1])
-    return ", ".join(f"{dtype} {count / total:.0%}" for dtype, count in shares) or NOT_MEASURED
+def _of_one(report: Inspection, view: View) -> list[Section]:
+    (model,) = report.models
+    sections: list[Section | None] = [figures_section(model, missing(report, 0))]
+    if not view.layers and not view.tensors:
+        sections += [
+            places_section(model),
+            roles_section(model),
+            precision_section(model),
+            quantization_section(model),
+            zeros_section(model),
+        ]
+    if view.layers:
+        sections.append(layers_section(model, view, "Layers"))
+    if view.tensors:
+        sections.append(tensors_section(model, view, "Tensors"))
+    return [section for section in sections if section is not None]
 
 
-def _role_section(model: InspectedModel) -> Section:
-    roles: dict[str, list[int]] = {}
-    for tensor in model.tensors:
-        totals = roles.setdefault(tensor.role, [0, 0, 0])
-        totals[0] += 1
-        totals[1] += tensor.logical_elements if tensor.tied_to is None else 0
-        totals[2] += tensor.bytes
-    rows = [
-        (role, format_count(tensors), format_count(elements), format_bytes(size))
-        for role, (tensors, elements, size) in sorted(roles.items(), key=lambda item: -item[1][2])
-    ]
-    if model.graph_bytes is not None:
-        rows.append(("graph", "", "", format_bytes(model.graph_bytes)))
-    rows.append(("file", f"{len(model.tensors):,}", "", format_bytes(model.file_bytes)))
-    return Section(
-        f"{model_name(model)}, by role", ("", "tensors", "elements", "bytes"), tuple(rows)
-    )
+def _of_several(models: Sequence[InspectedModel], view: View) -> list[Section]:
+    sections = list(lined_up_sections(models))
+    if view.layers:
+        sections += lined_up_layers(models, view)
+    if view.tensors:
+        sections += [
+            tensors_section(model, view, f"Tensors of {name}")
+            for model, name in zip(models, names_of(models), strict=True)
+        ]
+    return sections

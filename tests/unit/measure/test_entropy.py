@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from compaudit.measure.entropy import coded_size
+from compaudit.measure.contents import contents_of
+from compaudit.measure.entropy import CodedSize
 from compaudit.models.base import Role, Tensor
 
 
@@ -19,6 +20,11 @@ def tensor(values: NDArray[Any], dtype: str, *, chunk: int = 1 << 22, size: int 
             yield flat[start : start + chunk]
 
     return Tensor("w", Role.WEIGHT, dtype, values.shape, values.size, size or values.nbytes, read)
+
+
+def coded_size(of: Tensor) -> CodedSize | None:
+    (contents,) = contents_of([of])
+    return contents.coded
 
 
 def bits_of(values: NDArray[Any], dtype: str) -> float:

@@ -212,6 +212,28 @@ def test_every_byte_is_a_tensors_or_the_graphs(tmp_path: Path) -> None:
     ledger = take(model(tensor(np.ones(3)), tensor(np.ones(1), role=Role.CONSTANT), files=files))
     assert ledger.file_bytes == 124
     assert ledger.graph_bytes == 124 - 24 - 8
+    assert ledger.sha256 == content_hash(files)
+
+
+def test_rows_say_how_zeros_lie_and_what_is_there_twice() -> None:
+    """Half of the rows are zero, and the second tensor holds the same bytes as the first."""
+    weights = np.random.default_rng(0).normal(size=(10, 50)).astype(np.float32)
+    weights[::2] = 0
+    bias = np.zeros(10, np.float32)
+    first, second, third = take(
+        model(
+            tensor(weights, name="a"),
+            tensor(weights, name="b"),
+            tensor(bias, name="c", role=Role.BIAS),
+        )
+    ).tensors
+    assert (first.duplicate_of, second.duplicate_of, third.duplicate_of) == (None, "a", None)
+    for row in (first, second):
+        assert row.sparsity_structure is not None
+        assert row.sparsity_structure.structure == "channel"
+        assert row.sparsity_structure.zero_output_channels == 5
+        assert row.sparsity_structure.zeros == 250
+    assert third.sparsity_structure is None
 
 
 # -------------------------------------------------------------------------------------- hashes

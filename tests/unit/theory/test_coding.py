@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
 from compaudit.theory.coding import kt_code_length, plug_in_entropy
 
@@ -31,6 +31,26 @@ def test_kt_by_hand() -> None:
     assert kt_code_length([1, 1], 2) == pytest.approx(3.0, rel=1e-12)
     # 0 0: ½ · (1½ / 2) = 3/8.
     assert kt_code_length([2], 2) == pytest.approx(math.log2(8 / 3), rel=1e-12)
+
+
+@given(st.lists(st.integers(1, 2**34), min_size=1, max_size=20), st.integers(20, 70_000))
+def test_kt_in_closed_form(counts: list[int], alphabet: int) -> None:
+    """Γ(K/2)/Γ(N + K/2) · ∏ Γ(nᵢ + ½)/Γ(½) by SciPy, for counts on both sides of the table."""
+    total = sum(counts)
+    nats = special.gammaln(total + alphabet / 2) - special.gammaln(alphabet / 2)
+    nats -= np.sum(special.gammaln(np.array(counts) + 0.5) - special.gammaln(0.5))
+    # The terms are large and cancel: as much of them is lost to rounding as there is of them.
+    lost = 1e-14 * total * math.log(total + alphabet)
+    assert kt_code_length(counts, alphabet) == pytest.approx(
+        nats / math.log(2), rel=1e-11, abs=lost
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2, 510, 511, 512, 513, 100_000])
+def test_kt_of_one_symbol(count: int) -> None:
+    """∏ (k − ½)/(k + K/2 − 1) over k, with K = 2: by adding logarithms."""
+    by_hand = math.fsum(math.log2(k / (k - 0.5)) for k in range(1, count + 1))
+    assert kt_code_length([count], 2) == pytest.approx(by_hand, rel=1e-9)
 
 
 def test_kt_approaches_the_entropy_from_above() -> None:

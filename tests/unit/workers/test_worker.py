@@ -2,12 +2,15 @@
 
 import gc
 import os
+import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from selectors import SelectorKey
 
 import numpy as np
 import psutil
@@ -16,7 +19,7 @@ import worker_functions as does
 
 import compaudit
 from compaudit.errors import InternalError, MeasurementError, RequestError
-from compaudit.workers.limits import Limits, anonymous_memory
+from compaudit.workers.limits import Limits, anonymous_memory, outgrown
 from compaudit.workers.worker import Worker
 
 # Longer than any of these calls takes on a busy machine; nothing here waits for it.
@@ -269,6 +272,38 @@ class TestTimeout:
             assert is_gone(worker.pid)
         assert caught.value.code == "timeout"
 
+    def test_a_reply_that_trickles_has_no_longer(self) -> None:
+        # Bytes arrive all the time; the whole of the reply would take hours.
+        with Worker("b.onnx", Limits(timeout_s=1.0)) as worker:
+            began = time.monotonic()
+            with pytest.raises(MeasurementError) as caught:
+                worker.call("evaluate", does.trickle)
+            assert 1.0 <= time.monotonic() - began < 3.0
+            assert is_gone(worker.pid)
+        assert caught.value.code == "timeout"
+
+    def test_bytes_that_are_always_there_do_not_put_the_deadline_off(self) -> None:
+        class AlwaysReady(selectors.PollSelector):
+            def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+                return [(SelectorKey(0, 0, 0, None), selectors.EVENT_READ)]
+
+        with Worker("b.onnx", Limits(timeout_s=60.0)) as worker:
+            worker.begin("evaluate", does.sleep, 60.0)
+            worker._wait(AlwaysReady())
+            worker._deadline = time.monotonic()
+            with pytest.raises(MeasurementError) as caught:
+                worker._wait(AlwaysReady())
+        assert caught.value.code == "timeout"
+
+    def test_a_reply_that_waited_for_us_is_not_late(self) -> None:
+        # It was there in time; we listened to the other for longer than the limit.
+        size = 5_000_000
+        with Worker("a.onnx", PATIENT) as slow, Worker("b.onnx", Limits(timeout_s=1.5)) as quick:
+            finish = slow.begin("evaluate", does.sleep, 2.5)
+            early = quick.begin("evaluate", does.echo_array, np.ones(size, np.uint8))
+            assert finish() == 2.5
+            assert early().nbytes == size
+
     def test_each_call_has_the_whole_time(self) -> None:
         with Worker("b.onnx", Limits(timeout_s=3.0)) as worker:
             for _ in range(2):
@@ -315,15 +350,44 @@ class TestMemory:
             alone = psutil.Process(worker.pid).memory_info()
             assert anonymous_memory(psutil.Process(worker.pid)) > alone.rss - alone.shared
 
+    def test_a_child_that_takes_too_much_takes_the_worker_with_it(self, tmp_path: Path) -> None:
+        limits = Limits(timeout_s=120.0, memory_bytes=300_000_000)
+        path = tmp_path / "child"
+        with Worker("b.onnx", limits) as worker:
+            with pytest.raises(MeasurementError) as caught:
+                worker.call("load", does.wait_for_hungry_child, 400_000_000, str(path))
+            assert is_gone(worker.pid)
+            assert wait_until(lambda: is_gone(int(path.read_text())))
+        assert caught.value.code == "out-of-memory"
+
+    @linux_only
+    def test_what_forks_share_counts_once(self) -> None:
+        limits = Limits(timeout_s=120.0, memory_bytes=700_000_000)
+        with Worker("b.onnx", limits) as worker:
+            assert worker.call("load", does.share_with_children, 300_000_000, 3) == 1
+            # Thrice 300 MB for a first look.
+            assert anonymous_memory(psutil.Process(worker.pid)) > 900_000_000
+            assert outgrown(psutil.Process(worker.pid), 700_000_000) is None
+
+    @linux_only
+    def test_shared_memory_counts(self) -> None:
+        limits = Limits(timeout_s=120.0, memory_bytes=300_000_000)
+        with Worker("b.onnx", limits) as worker, pytest.raises(MeasurementError) as caught:
+            worker.call("evaluate", does.take_shared_memory, 400_000_000)
+        assert caught.value.code == "out-of-memory"
+
     def test_a_process_that_is_gone_uses_nothing(self) -> None:
         with subprocess.Popen([sys.executable, "-c", ""]) as process:
             handle = psutil.Process(process.pid)
             process.wait()
             assert anonymous_memory(handle) == 0
 
-    def test_the_default_is_three_quarters_of_the_machine(self) -> None:
-        assert Limits().memory == int(psutil.virtual_memory().total * 0.75)
+    def test_the_default_is_three_quarters_of_what_there_is(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         assert Limits(memory_bytes=5).memory == 5
+        monkeypatch.setattr("compaudit.workers.limits.usable_memory", lambda: 1_000)
+        assert Limits().memory == 750
 
 
 def cpu_seconds(worker: Worker) -> float:
@@ -423,6 +487,34 @@ class TestProcess:
             assert not is_gone(child)
         assert wait_until(lambda: is_gone(child))
 
+    def test_what_it_started_in_another_session_dies_with_it(self) -> None:
+        with Worker("b.onnx", PATIENT) as worker:
+            child = worker.call("load", does.start_daemon)
+            assert not is_gone(child)
+        assert wait_until(lambda: is_gone(child))
+
+    def test_its_temporary_files_are_where_they_will_be_removed(self, tmp_path: Path) -> None:
+        limits = Limits(timeout_s=120.0, scratch=str(tmp_path))
+        with Worker("b.onnx", limits) as worker:
+            path = Path(worker.call("load", does.temporary_file))
+        assert path.parent == tmp_path
+
+    def test_one_of_another_thread_outlives_that_thread(self) -> None:
+        # PDEATHSIG is sent at the end of a thread.
+        started: list[Worker] = []
+
+        def start() -> None:
+            started.append(Worker("b.onnx", PATIENT))
+            started[0].call("load", does.nothing)
+
+        thread = threading.Thread(target=start)
+        thread.start()
+        thread.join()
+        with started[0] as worker:
+            assert worker.call("echo", does.echo, 1) == 1
+            time.sleep(0.2)
+            assert worker.call("echo", does.echo, 2) == 2
+
     def test_what_it_started_dies_when_it_crashes(self) -> None:
         with Worker("b.onnx", PATIENT) as worker:
             child = worker.call("load", does.start_child)
@@ -470,8 +562,9 @@ def main():
     with Worker("a.onnx", limits) as one, Worker("b.onnx", limits) as two:
         for worker in (one, two):
             worker.call("load", does.nothing)
+        child = two.call("load", does.start_child)
         two.suspend()
-        print(one.pid, two.pid, flush=True)
+        print(one.pid, two.pid, child, flush=True)
         one.call("load", does.sleep, 60.0)
 
 if __name__ == "__main__":
@@ -480,7 +573,7 @@ if __name__ == "__main__":
 
 
 class TestParent:
-    """What becomes of workers, one at work and one suspended, when their parent ends."""
+    """What becomes of workers, one at work and one suspended with a child, when theirs ends."""
 
     @pytest.fixture
     def parent(self, tmp_path: Path) -> subprocess.Popen[str]:
@@ -506,7 +599,7 @@ class TestParent:
         with parent:
             assert parent.stdout is not None
             pids = [int(text) for text in parent.stdout.readline().split()]
-            assert len(pids) == 2
+            assert len(pids) == 3
             assert not any(map(is_gone, pids))
             # As Ctrl-C does in a terminal: to the whole group of the parent.
             os.killpg(parent.pid, number)

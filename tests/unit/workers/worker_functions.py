@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -143,6 +144,14 @@ def write_nonsense(workspace: Workspace, nonsense: bytes) -> None:
     time.sleep(60)
 
 
+def trickle(workspace: Workspace) -> None:
+    """Promise a reply and send it byte by byte, each long before anybody loses patience."""
+    os.write(_reply_descriptor(), (10**6).to_bytes(8, "little"))
+    while True:
+        os.write(_reply_descriptor(), b"\xc0")
+        time.sleep(0.01)
+
+
 def fork_and_crash(workspace: Workspace) -> None:
     """Leave a copy behind that holds every descriptor, then die."""
     if os.fork() == 0:
@@ -218,6 +227,45 @@ def import_module(workspace: Workspace, name: str) -> str:
 
 def start_child(workspace: Workspace) -> int:
     return subprocess.Popen(["sleep", "60"]).pid
+
+
+def start_daemon(workspace: Workspace) -> int:
+    """A child in a session of its own, beyond the reach of what is sent to the worker's group."""
+    return subprocess.Popen(["sleep", "60"], start_new_session=True).pid
+
+
+def wait_for_hungry_child(workspace: Workspace, size: int, path: str) -> None:
+    """Start a child that takes so many bytes, itself none; the file says which one."""
+    code = f"import time; taken = b'1' * {size}; time.sleep(60)"
+    child = subprocess.Popen([sys.executable, "-S", "-c", code])
+    Path(path).write_text(str(child.pid))
+    child.wait()
+
+
+def share_with_children(workspace: Workspace, size: int, children: int) -> int:
+    """Take so many bytes once, and fork: the copies share them until somebody writes."""
+    workspace.dataset = np.ones(size, np.uint8)
+    pids = [os.fork() for _ in range(children)]
+    if 0 in pids:
+        time.sleep(60)
+        os._exit(0)
+    time.sleep(1.2)  # long enough for the parent to look
+    return int(workspace.dataset[0])
+
+
+def take_shared_memory(workspace: Workspace, size: int) -> None:
+    """Take memory that is a file to the kernel, on no disk."""
+    descriptor = os.memfd_create("shared")
+    os.ftruncate(descriptor, size)
+    workspace.dataset = np.memmap(f"/proc/self/fd/{descriptor}", np.uint8, "r+")
+    workspace.dataset[:] = 1
+    time.sleep(60)
+
+
+def temporary_file(workspace: Workspace) -> str:
+    """Leave a temporary file behind."""
+    with tempfile.NamedTemporaryFile(delete=False) as stream:
+        return stream.name
 
 
 def start_counting(workspace: Workspace) -> None:

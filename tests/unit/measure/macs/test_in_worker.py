@@ -8,7 +8,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from compaudit.data.base import DataRequest, Feed, SyntheticInput
 from compaudit.measure.macs.count import count_macs
-from compaudit.measure.macs.in_worker import count_in_run, infer, sizes_in_run
+from compaudit.measure.macs.in_worker import count_in_run, sizes_in_run
+from compaudit.measure.macs.inference import infer
 from compaudit.models import open as models
 from compaudit.models.base import RunSettings
 from compaudit.workers.limits import Limits

@@ -1,0 +1,159 @@
+"""The process itself: started with two pipes and no other file of ours, suspended, and killed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+
+from compaudit import interruption
+from compaudit.workers import reaper
+
+__all__ = ["ModelProcess"]
+
+_BURIAL_S = 1.0
+"""How long to wait for the end of a process that was killed; a driver may hold it up."""
+_STOP_S = 0.25
+# A third faster for large outputs than the usual 64 KiB.
+_PIPE_BYTES = 2**20
+# The very package that the parent runs, wherever else another compaudit is installed; everything
+# else is found as usual.
+_START = (
+    "import sys; root = sys.argv[1]; sys.path.insert(0, root); import compaudit; "
+    "sys.path.remove(root); sys.path.append(root); "
+    "from compaudit.workers import guard; guard.protect(*map(int, sys.argv[4:])); "
+    "from compaudit.workers import child; child.main(sys.argv[2:4])"
+)
+
+# ONNX Runtime would write a file of its own and keep a thread busy while models are timed.
+_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1"}
+
+
+class ModelProcess:
+    """A fresh Python that answers requests from one pipe on another.
+
+    Args:
+        scratch: the folder for its temporary files; None for the usual one.
+
+    Attributes:
+        requests: where to write frames to; never blocks.
+        replies: where to read them from.
+        handle: the process as psutil sees it.
+    """
+
+    def __init__(self, scratch: str | None) -> None:
+        self._suspended = False
+        self._killed = False
+        environment = os.environ | _ENVIRONMENT
+        if scratch is not None:
+            environment["TMPDIR"] = scratch
+        with interruption.held(), ExitStack() as owned:
+            self._log = owned.enter_context(tempfile.TemporaryFile())
+            with ExitStack() as lent:
+                requests_child, self.requests = _pipe(lent, owned)
+                self.replies, replies_child = _pipe(owned, lent)
+                self._popen = subprocess.Popen(
+                    _command(requests_child, replies_child),
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._log,
+                    stderr=self._log,
+                    pass_fds=(requests_child, replies_child),
+                    start_new_session=True,
+                    env=environment,
+                )
+                owned.enter_context(interruption.undone_by(self.kill))
+                reaper.watch(self.pid)
+            self.handle = psutil.Process(self.pid)
+            os.set_blocking(self.requests, False)
+            self._owned = owned.pop_all()
+
+    @property
+    def pid(self) -> int:
+        """Its number, and that of its group and session."""
+        return self._popen.pid
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+        return self._popen.poll()
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit status, if it ends within so many seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(seconds)
+        return self._popen.returncode
+
+    def suspend(self) -> None:
+        """Stop every thread of it until it is resumed."""
+        if self._suspended or self.status is not None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self.handle.suspend()
+            self._suspended = True
+            until = time.monotonic() + _STOP_S
+            while self.handle.status() != psutil.STATUS_STOPPED and time.monotonic() < until:
+                time.sleep(0.0002)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        if self._suspended:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self.handle.resume()
+            self._suspended = False
+
+    def kill(self) -> None:
+        """Kill the process, its group, and what it started outside of that, once."""
+        if self._killed:
+            return  # the number of the group may mean another by now
+        strays: list[psutil.Process] = []
+        with contextlib.suppress(psutil.Error):
+            strays = psutil.Process(self.pid).children(recursive=True)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        for stray in strays:
+            with contextlib.suppress(psutil.Error):
+                stray.kill()
+        self.wait(_BURIAL_S)
+        self._killed = True
+        reaper.forget(self.pid)
+
+    def close(self) -> None:
+        """Kill it, and free what belongs to it."""
+        self._owned.close()
+
+    def last_words(self) -> str:
+        """The last line it wrote, printable characters only; empty where there is none."""
+        size = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, size - 2000))
+        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
+        text = "".join(character for character in (lines or [""])[-1] if character.isprintable())
+        return text[:300]
+
+
+def _command(requests: int, replies: int) -> list[str]:
+    # -P keeps the current folder off the module path: no file there stands in for a module.
+    package_root = Path(__file__).parents[2]
+    in_main = threading.current_thread() is threading.main_thread()
+    numbers = map(str, (requests, replies, os.getpid(), int(in_main)))
+    return [sys.executable, "-P", "-c", _START, str(package_root), *numbers]
+
+
+def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+    """A pipe's two ends, each closed with the stack it belongs to."""
+    read, write = os.pipe()
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    reader.callback(os.close, read)
+    writer.callback(os.close, write)
+    return read, write

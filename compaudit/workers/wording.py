@@ -1,0 +1,47 @@
+"""How the ways a worker can end are put into words."""
+
+from __future__ import annotations
+
+import signal
+
+__all__ = ["cause_of_death", "doing"]
+
+_STAGES = {
+    "read": "being read",
+    "load": "being loaded",
+    "shapes": "having its sizes inferred",
+    "memory": "running its first inference",
+    "warm-up": "warming up",
+    "latency": "being timed",
+    "evaluate": "being evaluated",
+}
+
+
+def doing(stage: str) -> str:
+    """What the model was doing in this stage."""
+    return _STAGES.get(stage, stage)
+
+
+def cause_of_death(status: int | None, last_words: str) -> tuple[str, str]:
+    """What happened, and a hint.
+
+    Args:
+        status: the exit status, negative for a signal; None for a process that still ran.
+        last_words: the last line it wrote.
+    """
+    hint = f"its last words: {last_words}" if last_words else ""
+    hint = hint or "the fault is in the model or in what runs it"
+    if status is None:
+        return "closed its connection", hint
+    if status >= 0:
+        return f"ended its process with exit status {status}", hint
+    if status == -signal.SIGKILL:
+        hint = "the system kills what takes too much memory: use a smaller --batch-size"
+    return f"crashed with {_signal_name(-status)}", hint
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
