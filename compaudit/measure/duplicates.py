@@ -6,6 +6,8 @@ shape and every count are compared; nothing else is read.
 
 from __future__ import annotations
 
+import hashlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,6 +19,7 @@ from compaudit.models.base import Tensor
 
 __all__ = ["duplicates_of"]
 
+_BEGINNING = 1 << 16
 _SMALL_BYTES = 1000
 """Below it, tensors of one repeated value (zeros, ones) are equal by nature."""
 
@@ -32,21 +35,42 @@ def duplicates_of(tensors: Sequence[Tensor], contents: Sequence[Contents]) -> li
         RequestError: a tensor's bytes cannot be read any more.
     """
     names: list[str | None] = [None] * len(tensors)
-    alike: dict[object, list[Tensor]] = {}
+    alike: dict[object, list[int]] = defaultdict(list)
     for place, (tensor, held) in enumerate(zip(tensors, contents, strict=True)):
         if held.coded is None or tensor.tied_to is not None or tensor.fill or not tensor.bytes:
             continue
         if held.coded.entropy_bits == 0 and tensor.bytes < _SMALL_BYTES:
             continue
         facts = tensor.dtype, tensor.shape, tensor.bytes, held.nonzeros, held.coded
-        firsts = alike.setdefault(facts, [])
-        for first in firsts:
-            if _same(tensor, first):
-                names[place] = first.name
-                break
-        else:
-            firsts.append(tensor)
+        alike[facts].append(place)
+    for places in alike.values():
+        if len(places) > 1:
+            for place, first in _repeated(tensors, places):
+                names[place] = tensors[first].name
     return names
+
+
+def _repeated(tensors: Sequence[Tensor], places: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Tensors with the first one of the same contents, among those that agree in every count."""
+    firsts: dict[bytes, list[int]] = defaultdict(list)
+    for place in places:
+        known = firsts[_digest_of_beginning(tensors[place])]
+        first = next((one for one in known if _same(tensors[place], tensors[one])), None)
+        if first is None:
+            known.append(place)
+        else:
+            yield place, first
+
+
+def _digest_of_beginning(tensor: Tensor) -> bytes:
+    """Of the first bytes, so that a thousand small tensors are not compared pair by pair."""
+    digest, left = hashlib.blake2b(), _BEGINNING
+    for octets in _octets(tensor):
+        digest.update(octets[:left].data)
+        left -= len(octets)
+        if left <= 0:
+            break
+    return digest.digest()
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
