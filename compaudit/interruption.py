@@ -33,7 +33,7 @@ __all__ = [
     "undone_by",
 ]
 
-_PATIENCE_S = 0.6
+_PATIENCE_S = 0.4
 """How long the main thread has to end the program by itself."""
 _UNDOING_S = 0.3
 
@@ -139,8 +139,17 @@ def _hear(number: int, frame: FrameType | None) -> None:
     if os.getpid() == _PROCESS:  # not in a child between fork and exec
         _pending.append(number)
         # A second one does not cut short what the first set off; `_watch` ends it, if need be.
-        if len(_pending) == 1 and not _held:
+        if len(_pending) == 1 and not _held and not _importing(frame):
             raise _wish(number)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported: torch's extension aborts when that raises."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _watch(signals: int) -> None:

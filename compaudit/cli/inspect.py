@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from compaudit.cli import options
@@ -39,19 +40,21 @@ def inspect(
     limit_bytes = settings.parse_with_unit("memory-limit", memory_limit)
     timeout_s = settings.parse_with_unit("timeout", timeout) or 0.0
 
-    from compaudit import inspection
-    from compaudit.cli.progress import Terminal
     from compaudit.errors import ExitCode
-    from compaudit.workers.limits import Limits
 
-    with Terminal(quiet=quiet, moving=not no_progress) as progress:
-        report = inspection.inspect(
-            models,
-            trust_model_code=trust_model_code,
-            limits=Limits(timeout_s, None if limit_bytes is None else int(limit_bytes)),
-            progress=progress,
-            command=command_line(),
-        )
+    with _worker_ahead(models):
+        from compaudit import inspection
+        from compaudit.cli.progress import Terminal
+        from compaudit.workers.limits import Limits
+
+        with Terminal(quiet=quiet, moving=not no_progress) as progress:
+            report = inspection.inspect(
+                models,
+                trust_model_code=trust_model_code,
+                limits=Limits(timeout_s, None if limit_bytes is None else int(limit_bytes)),
+                progress=progress,
+                command=command_line(),
+            )
     verdict = ExitCode.DONE
     if report.error is not None:
         out.say_error(report.error.message, report.error.hint)
@@ -60,6 +63,15 @@ def inspect(
                 out.say_error(skipped.reason)
         verdict = ExitCode(report.error.exit)
     return out.deliver(report, report_format, output or [], verdict, view)
+
+
+def _worker_ahead(models: list[str]) -> AbstractContextManager[None]:
+    """A worker that starts while this process imports what reads a model; ONNX alone needs one."""
+    if not any(model.endswith(".onnx") for model in models):
+        return nullcontext()
+    from compaudit.workers.spare import started_ahead
+
+    return started_ahead(["compaudit.measure.macs.inference", "compaudit.models.onnx.shapes"])
 
 
 def _view(layers: bool, tensors: bool, sort: str | None, top: int | None) -> View:

@@ -79,8 +79,8 @@ class Patterns:
     def most_nonzeros(self, group: int) -> int:
         """The most that are not zero in any `group` neighbours, along the better of two axes.
 
-        Along the row, and along the channels of a kernel's place or down the column. An axis shorter
-        than a group has none.
+        Along the row, and along the channels of a kernel's place or down the column. An axis
+        shorter than a group has none.
         """
         layout = self._layout
         down = layout.rows if layout.kernel == 1 else layout.channels

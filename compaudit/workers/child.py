@@ -74,7 +74,9 @@ def _send(replies: int, reply: protocol.Reply) -> None:
         view = view[os.write(replies, view) :]
 
 
-def main(arguments: list[str]) -> None:
-    """Entry point of the command that `Worker` starts."""
+def main(arguments: list[str], ahead: list[str]) -> None:
+    """Entry point of the command that `Worker` starts; imports some modules ahead."""
     requests, replies = (int(text) for text in arguments)
+    for name in ahead:
+        importlib.import_module(name)
     serve(requests, replies)

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,8 +32,8 @@ _PIPE_BYTES = 2**20
 _START = (
     "import sys; root = sys.argv[1]; sys.path.insert(0, root); import compaudit; "
     "sys.path.remove(root); sys.path.append(root); "
-    "from compaudit.workers import guard; guard.protect(*map(int, sys.argv[4:])); "
-    "from compaudit.workers import child; child.main(sys.argv[2:4])"
+    "from compaudit.workers import guard; guard.protect(*map(int, sys.argv[4:6])); "
+    "from compaudit.workers import child; child.main(sys.argv[2:4], sys.argv[6:])"
 )
 
 # ONNX Runtime would write a file of its own and keep a thread busy while models are timed.
@@ -44,6 +45,7 @@ class ModelProcess:
 
     Args:
         scratch: the folder for its temporary files; None for the usual one.
+        ahead: modules to import before the first request, which then finds them there.
 
     Attributes:
         requests: where to write frames to; never blocks.
@@ -51,7 +53,7 @@ class ModelProcess:
         handle: the process as psutil sees it.
     """
 
-    def __init__(self, scratch: str | None) -> None:
+    def __init__(self, scratch: str | None, ahead: Sequence[str] = ()) -> None:
         self._suspended = False
         self._killed = False
         environment = os.environ | _ENVIRONMENT
@@ -63,7 +65,7 @@ class ModelProcess:
                 requests_child, self.requests = _pipe(lent, owned)
                 self.replies, replies_child = _pipe(owned, lent)
                 self._popen = subprocess.Popen(
-                    _command(requests_child, replies_child),
+                    _command(requests_child, replies_child, ahead),
                     stdin=subprocess.DEVNULL,
                     stdout=self._log,
                     stderr=self._log,
@@ -140,12 +142,12 @@ class ModelProcess:
         return text[:300]
 
 
-def _command(requests: int, replies: int) -> list[str]:
+def _command(requests: int, replies: int, ahead: Sequence[str]) -> list[str]:
     # -P keeps the current folder off the module path: no file there stands in for a module.
     package_root = Path(__file__).parents[2]
     in_main = threading.current_thread() is threading.main_thread()
     numbers = map(str, (requests, replies, os.getpid(), int(in_main)))
-    return [sys.executable, "-P", "-c", _START, str(package_root), *numbers]
+    return [sys.executable, "-P", "-c", _START, str(package_root), *numbers, *ahead]
 
 
 def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:

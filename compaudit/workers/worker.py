@@ -17,7 +17,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from compaudit import interruption
 from compaudit.errors import CompauditError, InternalError, MeasurementError, RequestError
 from compaudit.units import format_bytes, format_seconds
-from compaudit.workers import protocol
+from compaudit.workers import protocol, spare
 from compaudit.workers.limits import Limits, outgrown
 from compaudit.workers.process import ModelProcess
 from compaudit.workers.wording import cause_of_death, doing
@@ -53,7 +53,7 @@ class Worker:
         self._stage, self._deadline = "", 0.0
         self._unanswered = False
         self._fault: MeasurementError | None = None
-        self._process = ModelProcess(limits.scratch)
+        self._process = spare.take(limits.scratch) or ModelProcess(limits.scratch)
         self._readable, self._writable = selectors.PollSelector(), selectors.PollSelector()
         self._readable.register(self._process.replies, selectors.EVENT_READ)
         self._writable.register(self._process.requests, selectors.EVENT_WRITE)

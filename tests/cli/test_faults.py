@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -86,13 +87,15 @@ def test_a_signal_ends_it_at_once(
     assert list(quiet_folder.iterdir()) == []
 
 
-def test_workers_die_with_a_parent_that_is_killed(start: Start) -> None:
+def test_workers_die_with_a_parent_that_is_killed(start: Start, quiet_folder: Path) -> None:
     process = start("compare", "original.onnx", "endless.onnx", "--only", "divergence")
     workers = _workers_of(process)
     process.kill()
     process.communicate(timeout=20)
     _, alive = psutil.wait_procs(workers, timeout=5)
     assert alive == []
+    for left in quiet_folder.iterdir():  # nobody was there to tidy up
+        shutil.rmtree(left)
 
 
 def _workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:

@@ -220,3 +220,35 @@ class TestUndoing:
             pass
         assert caught.value.code == "no-temporary-folder"
         assert "TMPDIR" in caught.value.hint
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_an_import_is_not_cut_short(tmp_path: Path, name: str, code: int) -> None:
+    """An exception in the middle of one makes torch's extension abort (SIGABRT)."""
+    (tmp_path / "slow_module.py").write_text(
+        "import os, signal, sys\n"
+        "try:\n"
+        f"    os.kill(os.getpid(), signal.{name})\n"
+        "    for _ in range(1000): pass\n"
+        "except BaseException:\n"
+        "    os.abort()\n"
+        "print('imported', flush=True)\n"
+    )
+    program = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from compaudit import interruption
+from compaudit.cli import main as cli
+
+def command():
+    import slow_module
+    interruption.raise_pending()
+    return 0
+
+cli._command = command
+cli.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=False, text=True
+    )
+    assert (done.returncode, done.stdout) == (code, "imported\n")
