@@ -195,7 +195,7 @@ def _notes(
             assert row.target is not None, "a fold goes somewhere"
             assert ours is not None, "a fold is the original's"
             gone = ", ".join(name.rpartition(".")[2] or name for name in ours.layer.tensors)
-            return [f"folded into {row.target.name}: {gone}"]
+            return [f"folded into {_beside(row.target.name, ours.name)}: {gone}"]
         case "factorized":
             ranks = [min(profile.shape[:2]) for profile in row.compressed]
             return [f"factorised into {len(ranks)}, rank {min(ranks)}"]
@@ -215,13 +215,19 @@ def _changes(ours: Profile, theirs: Profile, fold: Profile | None) -> list[str]:
     if ours.weights and theirs.weights and _sizes(ours.shape) != _sizes(theirs.shape):
         notes.append(f"{_shape(ours.shape)} → {_shape(theirs.shape)}")
     if fold is not None:
-        notes.append(f"{fold.name} folded in")
+        notes.append(f"{_beside(fold.name, ours.name)} folded in")
     before, after = _elements(ours.biases), _elements(theirs.biases)
     if not before and after:
         notes.append(f"bias ({after}) added")
     elif before and not after:
         notes.append(f"bias ({before}) gone")
     return notes
+
+
+def _beside(name: str, other: str) -> str:
+    """A layer's name, seen from another: without the module that both stand in."""
+    parent = other.rpartition(".")[0]
+    return name.removeprefix(f"{parent}.") if parent else name
 
 
 def _elements(biases: Sequence[TensorResult]) -> int:

@@ -169,6 +169,14 @@ def test_a_bias_that_the_exporter_left_out_is_named(kit) -> None:
     assert layers["a"].note == "bias (4) gone"
 
 
+def test_neighbours_are_named_as_seen_from_one_another(kit, random) -> None:
+    norm = batch_norm(random, 6, "block.0.norm")
+    weight = random.normal(size=(6, 3, 3, 3))
+    layers = kit.compare({"block.0.conv.weight": weight, **norm}, {"block.0.conv.weight": weight})
+    assert layers["block.0.conv"].note == "norm folded in"
+    assert layers["block.0.norm"].note.startswith("folded into conv: ")
+
+
 def test_a_normalisation_whose_layer_is_gone_is_gone_too(kit, random) -> None:
     norm = batch_norm(random, 6, "b.norm")
     layers = kit.compare(
