@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit format samples schema readme docs clean
+.PHONY: help demo test lint types unit format samples schema readme docs calibrate clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ readme: $(VENV)/dev  ## Write the README's demo and help anew, from the real com
 
 docs: $(VENV)/dev  ## Write docs/roles.md from the code
 	$(BIN)/python docs/write_roles.py
+
+calibrate: $(VENV)/dev  ## Audit models of known ratio for hours, write docs/calibration.md
+	$(BIN)/python benchmarks/calibrate.py --write
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
