@@ -1,0 +1,195 @@
+"""What two models are beside one another: rates, speed-up, accuracy, divergence, layers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from compaudit.results.model import Estimate, LayerSide
+
+__all__ = [
+    "Accuracy",
+    "ClassAccuracy",
+    "Delta",
+    "Distribution",
+    "Divergence",
+    "EntropyPair",
+    "Flips",
+    "Layer",
+    "OutputError",
+    "PairedDelta",
+    "PairedMetric",
+    "Rates",
+    "RatesWithLimit",
+    "RawBlock",
+    "RawSamples",
+]
+
+Verdict = Literal["faster", "slower", "no_measurable_change", "inconclusive", "invalid"]
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """One rate (β or the space saving) for every basis that α has."""
+
+    parameters: float | None
+    nonzero_parameters: float | None
+    weight_bytes: float | None
+    file_bytes: float | None
+    entropy_bytes: float | None
+    macs: float | None
+
+
+class RatesWithLimit(Rates, frozen=True, kw_only=True):
+    """α for every basis. `coding_limit` is weight_bytes(M) / entropy_bytes(M*)."""
+
+    coding_limit: float | None
+
+
+class Delta(Estimate, frozen=True, kw_only=True):
+    """The speed-up rate δ = s / s*, with what was decided from it."""
+
+    confidence: float
+    verdict: Verdict
+    epochs: int
+    minimal_detectable_effect: float | None
+    noise_floor: float | None
+    cpu_time_ratio: Estimate | None
+
+
+class PairedDelta(Estimate, frozen=True, kw_only=True):
+    """Compressed minus original on the same samples, and the p-value of "no difference"."""
+
+    p_value: float | None
+
+
+class PairedMetric(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric of both models on the same samples."""
+
+    original: Estimate
+    compressed: Estimate
+    delta: PairedDelta
+
+
+class Flips(msgspec.Struct, frozen=True, kw_only=True):
+    """Samples whose correctness changed: `broken` was right and is wrong, `fixed` the reverse."""
+
+    broken: int
+    fixed: int
+
+
+class ClassAccuracy(msgspec.Struct, frozen=True, kw_only=True):
+    """Accuracy within one class."""
+
+    label: int
+    samples: int
+    original: float
+    compressed: float
+    delta: float
+
+
+class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
+    """How well both models do the labelled task."""
+
+    task: str
+    samples: int
+    skipped_samples: int
+    top1: PairedMetric | None
+    top5: PairedMetric | None
+    cross_entropy: PairedMetric | None
+    calibration_error: PairedMetric | None
+    mse: PairedMetric | None
+    mae: PairedMetric | None
+    r2: PairedMetric | None
+    perplexity: PairedMetric | None
+    custom: dict[str, PairedMetric]
+    flips: Flips | None
+    per_class: list[ClassAccuracy]
+
+
+class Distribution(msgspec.Struct, frozen=True, kw_only=True):
+    """A divergence over the samples, in nats."""
+
+    mean: Estimate
+    p50: float
+    p90: float
+    p99: float
+    p999: float
+    max: float
+    noise_floor: float | None
+
+
+class EntropyPair(msgspec.Struct, frozen=True, kw_only=True):
+    """Mean entropy of the two output distributions, in nats."""
+
+    original: float
+    compressed: float
+
+
+class OutputError(msgspec.Struct, frozen=True, kw_only=True):
+    """Numerical difference of one output, compressed against original."""
+
+    max_abs_error: float | None
+    mean_abs_error: float | None
+    sqnr_db: float | None
+    cosine: float | None
+    nonfinite_original: int
+    nonfinite_compressed: int
+
+
+class Divergence(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the outputs of the two models are apart on the same inputs."""
+
+    samples: int
+    source: Literal["data", "synthetic"]
+    output: str | None
+    kl: Distribution | None
+    kl_reverse: Distribution | None
+    js: Distribution | None
+    cross_entropy: Estimate | None
+    entropy: EntropyPair | None
+    top1_agreement: Estimate | None
+    top5_agreement: Estimate | None
+    floored: int
+    outputs: dict[str, OutputError]
+
+
+class Layer(msgspec.Struct, frozen=True, kw_only=True):
+    """One layer of the original beside what became of it.
+
+    `change` says how: ``matched`` one to one, ``factorized`` into several, ``folded`` into the
+    layer before it (a normalisation), ``removed``, or ``added``; `note` in words. `matched_by` says
+    what the match rests on. `compressed` of a factorised layer sums up its factors.
+    `weight_sqnr_db` is null where the weights cannot be compared and where they are equal, and
+    `weights_equal` tells the two apart.
+    """
+
+    name: str
+    op: str
+    original: LayerSide | None
+    compressed: LayerSide | None
+    change: Literal["matched", "factorized", "folded", "removed", "added"]
+    matched_by: Literal["name", "structure"] | None
+    weight_sqnr_db: float | None
+    weights_equal: bool | None
+    note: str
+
+
+class RawBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """One timed block: `times_s` holds every call after the first, which is discarded."""
+
+    epoch: int
+    quad: int
+    position: int
+    model: Literal["original", "compressed"]
+    calls: int
+    elapsed_s: float
+    cpu_s: float
+    times_s: list[float]
+
+
+class RawSamples(msgspec.Struct, frozen=True, kw_only=True):
+    """Every timed block, so that the verdict can be computed again."""
+
+    blocks: list[RawBlock]
+    sentinel: list[RawBlock]
