@@ -86,7 +86,7 @@ def _layer(
         matched_by=row.by,
         weight_sqnr_db=None if found is None else found.sqnr_db,
         weights_equal=None if found is None else found.is_none,
-        note="; ".join(_notes(row, side, fold, compressed)),
+        note="; ".join(_notes(row, side, fold)),
     )
 
 
@@ -154,14 +154,8 @@ def _with_fold(weights: Weights, norm: Profile, original: Subject) -> Weights | 
     """The weights times γ / √(variance + ε); None where these are not known."""
     gain = norm.weights[0]
     gains = original.weights.get(gain.name)
-    variance = next(
-        (
-            original.weights.get(name)
-            for name in reversed(norm.layer.tensors)
-            if _is_variance(name, original)
-        ),
-        None,
-    )
+    named = [row.name for row in norm.statistics if "mean" not in row.name]
+    variance = original.weights.get(named[-1]) if named else None
     if gains is None or variance is None:
         return None
     gamma, spread = gains.array(), variance.array()
@@ -173,17 +167,10 @@ def _with_fold(weights: Weights, norm: Profile, original: Subject) -> Weights | 
     return scaled(weights, factors.reshape(-1), axes[0]) if axes else None
 
 
-def _is_variance(name: str, subject: Subject) -> bool:
-    role = next(row.role for row in subject.tensors if row.name == name)
-    return role == "buffer" and "mean" not in name and "num_batches" not in name
-
-
 # ---------------------------------------------------------------------------------- in words
 
 
-def _notes(
-    row: Counterpart, side: LayerSide | None, fold: Profile | None, compressed: Subject
-) -> list[str]:
+def _notes(row: Counterpart, side: LayerSide | None, fold: Profile | None) -> list[str]:
     ours = row.original
     match row.change:
         case "removed":
@@ -202,7 +189,7 @@ def _notes(
         case "matched":
             assert ours is not None, "a match has two sides"
             assert side is not None, "a match has two sides"
-            return [*_changes(ours, row.compressed[0], fold), *_copies(ours, side, compressed)]
+            return [*_changes(ours, row.compressed[0], fold), *_copies(ours, side)]
 
 
 def _changes(ours: Profile, theirs: Profile, fold: Profile | None) -> list[str]:
@@ -234,7 +221,7 @@ def _elements(biases: Sequence[TensorResult]) -> int:
     return sum(row.logical_elements for row in biases)
 
 
-def _copies(ours: Profile, side: LayerSide, compressed: Subject) -> list[str]:
+def _copies(ours: Profile, side: LayerSide) -> list[str]:
     """A weight that the original ties, and the compressed model stores again."""
     if side.parameters <= ours.layer.parameters:
         return []

@@ -33,14 +33,20 @@ class Profile:
         place: its number in the model.
         weights: its weight tensors, the largest first.
         biases: its biases.
-        channels: of a normalisation with running statistics, how many; else None.
+        statistics: what a normalisation has measured, its mean and variance, one a channel.
     """
 
     layer: LayerSide
     place: int
     weights: tuple[TensorResult, ...]
     biases: tuple[TensorResult, ...] = ()
-    channels: int | None = None
+    statistics: tuple[TensorResult, ...] = ()
+
+    @property
+    def channels(self) -> int | None:
+        """Of a normalisation with running statistics, how many; else None."""
+        vector = bool(self.weights) and len(self.weights[0].shape) == 1
+        return self.weights[0].shape[0] if self.statistics and vector else None
 
     @property
     def name(self) -> str:
@@ -99,11 +105,9 @@ def profiles_of(layers: Sequence[LayerSide], tensors: Sequence[TensorResult]) ->
         weights = sorted(
             (row for row in own if row.role == "weight"), key=lambda row: -row.logical_elements
         )
-        statistics = [row for row in own if row.role == "buffer" and len(row.shape) == 1]
-        vector = bool(weights) and len(weights[0].shape) == 1
-        channels = weights[0].shape[0] if statistics and vector else None
         biases = tuple(row for row in own if row.role == "bias")
-        found.append(Profile(layer, len(found), tuple(weights), biases, channels))
+        measured = tuple(row for row in own if row.role == "buffer" and len(row.shape) == 1)
+        found.append(Profile(layer, len(found), tuple(weights), biases, measured))
     return found
 
 
