@@ -166,12 +166,6 @@ class Quantization:
             return middle == 0
         return bool((self.zero_point.numbers == middle).all())
 
-    def nonzeros(self, codes: NDArray[Any], shape: tuple[int, ...], start: int) -> int:
-        """How many of these codes, flat from position `start`, do not stand for zero."""
-        import numpy as np
-
-        return int(np.count_nonzero(self.nonzero(codes, shape, start)))
-
     def nonzero(self, codes: NDArray[Any], shape: tuple[int, ...], start: int) -> NDArray[np.bool_]:
         """Which of these codes, flat from position `start`, do not stand for zero."""
         import numpy as np

@@ -123,7 +123,7 @@ def test_values_are_those_of_dequantize_linear(scale, zero, settings) -> None:
     quantization = Quantization(shared(scale), shared(zero))
     flat = codes.reshape(-1)
     assert np.array_equal(quantization.values(flat, codes.shape, 0), expected.reshape(-1))
-    assert quantization.nonzeros(flat, codes.shape, 0) == np.count_nonzero(expected)
+    assert np.array_equal(quantization.nonzero(flat, codes.shape, 0), expected.reshape(-1) != 0)
     later = quantization.values(flat[5:11], codes.shape, 5)
     assert np.array_equal(later, expected.reshape(-1)[5:11])
 
@@ -133,7 +133,7 @@ def test_a_codebook_gives_the_numbers() -> None:
     quantization = Quantization(Shared.one(2.0), codebook=book)
     codes = np.uint8([0, 1, 2, 3, 1])
     assert quantization.values(codes, (5,), 0).tolist() == [-2.0, 0.0, 0.5, 2.0, 0.0]
-    assert quantization.nonzeros(codes, (5,), 0) == 3
+    assert np.count_nonzero(quantization.nonzero(codes, (5,), 0)) == 3
     assert quantization.is_symmetric("uint2", 2)
 
 
