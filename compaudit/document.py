@@ -75,7 +75,12 @@ def comparison(
         trace=[],
         profile=profile,
         samples=(
-            RawSamples(blocks=trace.blocks, sentinel=trace.sentinel)
+            RawSamples(
+                blocks=trace.blocks,
+                sentinel=trace.sentinel,
+                device=trace.device,
+                two_looks=trace.two_looks,
+            )
             if trace is not None and config.raw
             else None
         ),

@@ -86,7 +86,8 @@ class Execution:
                 with self._pair.surviving():
                     self._evaluate(workers)
         if self._config.profile:
-            self._profile()
+            with self._turn():
+                self._profile()
         if self._config.wants("latency"):
             self._time()
 

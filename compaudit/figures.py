@@ -77,4 +77,6 @@ def _latency(side: Side, trace: Trace, config: Config, threads: int) -> Latency 
         threads=threads,
         device=config.device,
         providers=list(side.loaded.providers),
+        nodes_by_provider=dict(side.loaded.nodes_by_provider),
+        settings=dict(side.loaded.settings),
     )

@@ -146,6 +146,7 @@ def _missing_from_delta(delta: Delta) -> list[Skipped]:
         "minimal_detectable_effect": "there is no interval",
         "noise_floor": "the time budget had no room for the original against itself",
         "cpu_time_ratio": "compared with one thread only",
+        "device_ratio": "measured on a GPU only",
     }
     return [
         Skipped(metric=f"delta.{key}", reason=reason)

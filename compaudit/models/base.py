@@ -26,6 +26,7 @@ __all__ = [
     "Format",
     "Graph",
     "Head",
+    "Inference",
     "Model",
     "Node",
     "Role",
@@ -239,15 +240,33 @@ class Model:
 
 
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a model is loaded and run; equal for both models unless the user says otherwise."""
+    """How a model is loaded and run; equal for both models unless the user says otherwise.
+
+    `compiled` runs a PyTorch module through ``torch.compile``; other formats refuse it.
+    """
 
     device: str = "cpu"
     threads: int = 1
+    compiled: bool = False
     trust_model_code: bool = False
     optimized: bool = True
     provider_options: dict[str, str] = {}
     session_options: dict[str, str] = {}
     custom_op_libraries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """One inference of given inputs, ready to be called again and again.
+
+    Attributes:
+        call: one inference. Without `synchronise` it ends when its result is there.
+        synchronise: waits until the device has done all that was called; None where there is
+            nothing to wait for.
+    """
+
+    call: Callable[[], object]
+    synchronise: Callable[[], object] | None = None
 
 
 class Runner(Protocol):
@@ -257,22 +276,45 @@ class Runner(Protocol):
         inputs, outputs: what it takes and gives. A framework that does not name its outputs leaves
             `named_outputs` False and they are called ``output`` or ``output_0``, ``output_1`` …
         providers: what really executes it: ``CPUExecutionProvider``, ``torch-cpu`` …
+        nodes_by_provider: how many nodes each of them executes; empty where that is not told.
+        settings: what decides its speed and was read back after loading, for the report:
+            ``tf32``, ``cudnn.benchmark``, ``graph_optimization_level`` …
+        on_gpu: its work is done by a device of its own, beside this process.
     """
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     named_outputs: bool
     providers: tuple[str, ...]
+    nodes_by_provider: dict[str, int]
+    settings: dict[str, str]
+    on_gpu: bool
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """Every output by name for these inputs. Raises RequestError where they do not fit."""
         ...
 
-    def bind(self, feeds: Feeds) -> Callable[[], object]:
-        """One inference of these inputs as a call without arguments, for timing.
+    def bind(self, feeds: Feeds) -> Inference:
+        """One inference from end to end, for timing: main memory to main memory.
 
-        Inputs are converted and placed once, here; the call ends when the result is there.
+        Inputs are converted once, here. On a GPU every call copies them there and its outputs back,
+        and ends when they are there; on a CPU nothing is copied.
         """
+        ...
+
+    def bind_on_device(self, feeds: Feeds) -> Inference | None:
+        """The same with inputs and outputs that stay on the device; None where `on_gpu` is False.
+
+        Calls are queued; `Inference.synchronise` waits for them.
+        """
+        ...
+
+    def compilations(self) -> int:
+        """How often the framework has compiled the model so far; 0 where it never does."""
+        ...
+
+    def peak_device_bytes(self) -> int | None:
+        """The most device memory held since loading; None without a device, or where untold."""
         ...
 
 

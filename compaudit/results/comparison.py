@@ -47,7 +47,11 @@ class RatesWithLimit(Rates, frozen=True, kw_only=True):
 
 
 class Delta(Estimate, frozen=True, kw_only=True):
-    """The speed-up rate δ = s / s*, with what was decided from it."""
+    """The speed-up rate δ = s / s*, with what was decided from it.
+
+    δ compares inferences from end to end. `cpu_time_ratio` is the same of processor time (one
+    thread), `device_ratio` of what a GPU does, without the copies there and back.
+    """
 
     confidence: float
     verdict: Verdict
@@ -55,6 +59,7 @@ class Delta(Estimate, frozen=True, kw_only=True):
     minimal_detectable_effect: float | None
     noise_floor: float | None
     cpu_time_ratio: Estimate | None
+    device_ratio: Estimate | None
 
 
 class PairedDelta(Estimate, frozen=True, kw_only=True):
@@ -176,7 +181,11 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RawBlock(msgspec.Struct, frozen=True, kw_only=True):
-    """One timed block: `times_s` holds every call after the first, which is discarded."""
+    """One timed block: `times_s` holds every call after the first, which is discarded.
+
+    `compilations` counts how often the framework compiled the model meanwhile, `resident_bytes` is
+    the worker's memory after it. Blocks on a device have no `times_s`: their calls are queued.
+    """
 
     epoch: int
     quad: int
@@ -186,10 +195,18 @@ class RawBlock(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float
     cpu_s: float
     times_s: list[float]
+    compilations: int
+    resident_bytes: int | None
 
 
 class RawSamples(msgspec.Struct, frozen=True, kw_only=True):
-    """Every timed block, so that the verdict can be computed again."""
+    """Every timed block, so that the verdict can be computed again.
+
+    `device` holds the blocks on a GPU without the copies there and back. `two_looks` says that the
+    experiment could have been extended, so that the error is shared between two looks.
+    """
 
     blocks: list[RawBlock]
     sentinel: list[RawBlock]
+    device: list[RawBlock]
+    two_looks: bool

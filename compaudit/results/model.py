@@ -36,7 +36,12 @@ class Macs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
-    """Time of one inference, in seconds. `p90_s` needs 64 calls and `p99_s` 662."""
+    """Time of one inference from end to end, in seconds. `p90_s` needs 64 calls and `p99_s` 662.
+
+    `device_s` is the part of a GPU: without the copies there and back. `nodes_by_provider` says how
+    many nodes each provider executes (empty where the framework does not tell), `settings` what
+    else decides the speed and was read back after loading.
+    """
 
     median_s: Estimate | None
     mean_s: Estimate | None
@@ -49,6 +54,8 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     device: str
     providers: list[str]
+    nodes_by_provider: dict[str, int]
+    settings: dict[str, str]
 
 
 class ModelResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from compaudit.models.base import Runner, RunSettings, Source, Value
+from compaudit.models.base import Inference, Runner, RunSettings, Source, Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,8 @@ class Workspace:
         self.source: Source | None = None
         self._runner: Runner | None = None
         self.feeds: Mapping[str, NDArray[Any]] = {}
-        self.inference: Callable[[], object] | None = None
+        self.inference: Inference | None = None
+        self.device_inference: Inference | None = None
         self.dataset: Any = None
         self.one_by_one = False
 
@@ -45,13 +46,19 @@ class Workspace:
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What loading a model told. `load_s` is the time it took, the framework already imported."""
+    """What loading a model told. `load_s` is the time it took, the framework already imported.
+
+    The rest is as `Runner` says.
+    """
 
     load_s: float
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     named_outputs: bool
     providers: tuple[str, ...]
+    nodes_by_provider: dict[str, int] = {}
+    settings: dict[str, str] = {}
+    on_gpu: bool = False
 
 
 def import_runtime(workspace: Workspace, source: Source) -> None:
@@ -93,4 +100,7 @@ def load_model(workspace: Workspace, source: Source, settings: RunSettings) -> L
         tuple(runner.outputs),
         runner.named_outputs,
         tuple(runner.providers),
+        dict(runner.nodes_by_provider),
+        dict(runner.settings),
+        runner.on_gpu,
     )

@@ -29,6 +29,7 @@ NOISE = Noise(
         minimal_detectable_effect=0.016,
         noise_floor=0.018,
         cpu_time_ratio=Estimate(value=1.001, low=0.998, high=1.004),
+        device_ratio=None,
     ),
     epoch_spread=0.0173,
     resolvable=0.018,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 import msgspec
+import psutil
 
 from compaudit.data.base import DataRequest, Feed
 from compaudit.data.open import open_data
@@ -32,11 +33,17 @@ _STEADY_WITHIN = 0.05
 
 
 class BlockTimes(msgspec.Struct, frozen=True):
-    """One block: wall and CPU time of all counted calls, and each call's own, in seconds."""
+    """One block: wall and CPU time of all counted calls, and each call's own, in seconds.
+
+    `compilations` counts how often the framework compiled the model meanwhile; `resident_bytes` is
+    this process's memory after it.
+    """
 
     elapsed_s: float
     cpu_s: float
     times_s: list[float]
+    compilations: int = 0
+    resident_bytes: int | None = None
 
 
 class Warmup(msgspec.Struct, frozen=True):
@@ -68,8 +75,12 @@ def warm_up(workspace: Workspace, cap_s: float) -> Warmup:
 
 def time_block(workspace: Workspace, calls: int, discard_first: bool) -> BlockTimes:
     """Time a block of calls of the bound inference."""
-    return run_block(
-        _inference(workspace), calls, discard_first, time.perf_counter, time.process_time
+    inference, compiled = _inference(workspace), workspace.runner.compilations()
+    times = run_block(inference, calls, discard_first, time.perf_counter, time.process_time)
+    return msgspec.structs.replace(
+        times,
+        compilations=workspace.runner.compilations() - compiled,
+        resident_bytes=int(psutil.Process().memory_info().rss),
     )
 
 
@@ -123,4 +134,4 @@ def run_block(
 
 def _inference(workspace: Workspace) -> Callable[[], object]:
     assert workspace.inference is not None, "bind_inputs comes first"
-    return workspace.inference
+    return workspace.inference.call

@@ -84,6 +84,7 @@ def estimate_delta(trace: Trace, confidence: float, resolution: float, *, cpu_ti
         ),
         noise_floor=None if sentinel is None else noise_floor(sentinel),
         cpu_time_ratio=_estimate(ratio_interval(cpu, confidence, probability)) if cpu else None,
+        device_ratio=None,
     )
 
 

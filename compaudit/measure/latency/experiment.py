@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from compaudit.config import DEFAULT_TIME_BUDGET_S
@@ -74,6 +74,7 @@ class Trace:
 
     Attributes:
         two_looks: an extension was possible, so that the error is shared between two looks.
+        device: blocks on a GPU, without the copies there and back; empty on a CPU.
     """
 
     blocks: list[RawBlock]
@@ -81,6 +82,7 @@ class Trace:
     budget_s: float
     two_looks: bool
     never_steady: tuple[ModelName, ...]
+    device: list[RawBlock] = field(default_factory=list)
 
 
 def run_experiment(
@@ -224,6 +226,8 @@ class _Schedule:
                         elapsed_s=timed.elapsed_s,
                         cpu_s=timed.cpu_s,
                         times_s=timed.times_s,
+                        compilations=timed.compilations,
+                        resident_bytes=timed.resident_bytes,
                     )
                 )
             self._tell(f"epoch {epoch + 1}")

@@ -64,7 +64,7 @@ def profile_onnx(source: Source, settings: RunSettings, feeds: Feeds, folder: Pa
     runner = _open(path, settings, folder)
     optimized = _main_graph(folder / _OPTIMIZED)
     (folder / _WEIGHTS).unlink(missing_ok=True)
-    runs = _run(runner.bind(feeds), _MOST_EVENTS // max(1, len(optimized) or len(graph.nodes)))
+    runs = _run(runner.bind(feeds).call, _MOST_EVENTS // max(1, len(optimized) or len(graph.nodes)))
     recorded = _recorded(runner)
     return summarise(parse_trace(recorded)[-runs:], graph, optimized)
 

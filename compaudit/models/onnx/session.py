@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compaudit.errors import RequestError
-from compaudit.models.base import RunSettings, Value
+from compaudit.models.base import Inference, RunSettings, Value
 from compaudit.models.onnx.arrays import HANDED_OVER, as_array, described, dtype_of
 from compaudit.models.onnx.elements import NUMBERS, PACKED_BITS
 from compaudit.models.onnx.mapped import mapped, size_of, unreadable
@@ -77,6 +77,9 @@ class OnnxRunner:
         except _NATIVE_ERRORS as error:
             raise load_error(error) from error
         self.providers = _used_providers(self._session, provider)
+        self.nodes_by_provider: dict[str, int] = {}
+        self.settings: dict[str, str] = {}
+        self.on_gpu = False
         self._device = ("cuda", int(options.get("device_id", 0))) if provider == _CUDA else None
         self.inputs = tuple(described(argument) for argument in self._session.get_inputs())
         self.outputs = tuple(described(argument) for argument in self._session.get_outputs())
@@ -102,7 +105,7 @@ class OnnxRunner:
             for value, result in zip(self.outputs, results, strict=True)
         }
 
-    def bind(self, feeds: Mapping[str, NDArray[Any]]) -> Callable[[], object]:
+    def bind(self, feeds: Mapping[str, NDArray[Any]]) -> Inference:
         """One inference as a call without arguments; the inputs are placed on the device here.
 
         Outputs stay on the device and are synchronised before the call ends. Inputs of text cannot
@@ -112,7 +115,7 @@ class OnnxRunner:
         session = self._session
         if any(value.dtype == "string" for value in self.inputs):
             given = dict(feeds)
-            return lambda: session.run(None, given)
+            return Inference(lambda: session.run(None, given))
         binding = session.io_binding()
         try:
             for name, array in feeds.items():
@@ -132,7 +135,19 @@ class OnnxRunner:
             except _NATIVE_ERRORS as error:
                 raise run_error(error) from error
 
-        return call
+        return Inference(call)
+
+    def bind_on_device(self, feeds: Mapping[str, NDArray[Any]]) -> Inference | None:
+        """Inputs and outputs stay on the device; None on a CPU."""
+        return None
+
+    def compilations(self) -> int:
+        """How often the model was compiled so far."""
+        return 0
+
+    def peak_device_bytes(self) -> int | None:
+        """The most device memory held since loading; None where there is none."""
+        return None
 
     def _all_plain(self) -> bool:
         return not any(value.dtype in HANDED_OVER for value in (*self.inputs, *self.outputs))

@@ -40,7 +40,7 @@ def profile_torch(runner: TorchRunner, feeds: Feeds) -> ProfiledRun:
         RequestError: the inputs do not fit.
         MeasurementError: the module failed, or nothing was recorded.
     """
-    inference, module = runner.bind(feeds), runner._forward
+    inference, module = runner.bind(feeds).call, runner._forward
     activities = [ProfilerActivity.CPU]
     if runner._device.type == "cuda":
         activities.append(ProfilerActivity.CUDA)

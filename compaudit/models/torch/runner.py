@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from compaudit.errors import CompauditError, MeasurementError, RequestError
-from compaudit.models.base import Feeds, RunSettings, Source, Value
+from compaudit.models.base import Feeds, Inference, RunSettings, Source, Value
 from compaudit.models.torch.device import device_of, place_array, synchroniser
 from compaudit.models.torch.outputs import named_arrays
 from compaudit.models.torch.runtime import first_line, quiet
@@ -43,6 +43,9 @@ class TorchRunner:
         self.outputs: tuple[Value, ...] = ()
         self.named_outputs = False
         self.providers: tuple[str, ...] = (f"torch-{device}",)
+        self.nodes_by_provider: dict[str, int] = {}
+        self.settings: dict[str, str] = {}
+        self.on_gpu = device.type != "cpu"
 
     @classmethod
     def of_module(
@@ -102,11 +105,23 @@ class TorchRunner:
             )
         return arrays
 
-    def bind(self, feeds: Feeds) -> Callable[[], object]:
+    def bind(self, feeds: Feeds) -> Inference:
         """One inference as a call without arguments; the inputs are on the device already."""
         call = self._call(feeds)
         guarded = self._guarded
-        return lambda: guarded(call)
+        return Inference(lambda: guarded(call))
+
+    def bind_on_device(self, feeds: Feeds) -> Inference | None:
+        """Inputs and outputs stay on the device; None on a CPU."""
+        return None
+
+    def compilations(self) -> int:
+        """How often the model was compiled so far."""
+        return 0
+
+    def peak_device_bytes(self) -> int | None:
+        """The most device memory held since loading; None where there is none."""
+        return None
 
     def _call(self, feeds: Feeds) -> Callable[[], object]:
         """The forward with its inputs placed, ending when the device is done."""

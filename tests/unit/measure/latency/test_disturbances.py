@@ -216,6 +216,8 @@ class TestMutations:
                 elapsed_s=block.elapsed_s,
                 cpu_s=block.cpu_s,
                 times_s=block.times_s,
+                compilations=block.compilations,
+                resident_bytes=block.resident_bytes,
             )
             for block in trace.blocks
         ]

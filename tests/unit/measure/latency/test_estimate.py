@@ -29,6 +29,8 @@ def block(
         elapsed_s=elapsed_s,
         cpu_s=cpu * elapsed_s,
         times_s=times_s,
+        compilations=0,
+        resident_bytes=None,
     )
 
 

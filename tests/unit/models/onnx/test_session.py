@@ -59,7 +59,7 @@ def test_plain_types(kit, dtype) -> None:
 
 
 def test_bind_is_one_inference(kit, relu) -> None:
-    call = kit.load(relu).bind(X)
+    call = kit.load(relu).bind(X).call
     for _ in range(3):
         call()
 
@@ -72,7 +72,7 @@ def test_bind_with_text(kit) -> None:
     )
     runner = kit.load(path)
     text = {"x": np.array(["word"])}
-    runner.bind(text)()
+    runner.bind(text).call()
     assert runner.run(text)["y"].tolist() == ["word"]
 
 
@@ -96,7 +96,7 @@ def test_small_floats_go_in_and_come_out(kit, kind, dtype) -> None:
     result = runner.run({"x": data})["y"]
     assert result.dtype == data.dtype
     assert result.astype(np.float32).tolist() == [1, 2, -3]
-    runner.bind({"x": data})()
+    runner.bind({"x": data}).call()
 
 
 def test_outputs_are_there_when_a_plain_and_a_small_float_come_together(kit) -> None:
@@ -117,7 +117,7 @@ def test_zipmap_becomes_an_array(kit) -> None:
     runner = kit.load(path)
     assert runner.outputs[0].dtype == "sequence(map(int64,float32))"
     assert runner.run(X)["y"].tolist() == [[-1.0, 0.0, 2.0]]
-    runner.bind(X)()
+    runner.bind(X).call()
 
 
 def test_sequences(kit) -> None:
@@ -161,7 +161,7 @@ def test_an_optional_output_that_holds_nothing(kit) -> None:
 def test_inputs_that_do_not_fit(kit, relu, feeds, message, way) -> None:
     runner = kit.load(relu)
     with pytest.raises(RequestError, match=message) as caught:
-        runner.run(feeds) if way == "run" else runner.bind(feeds)()
+        runner.run(feeds) if way == "run" else runner.bind(feeds).call()
     assert caught.value.code == "inputs-do-not-fit"
     assert caught.value.hint
 

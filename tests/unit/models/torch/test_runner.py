@@ -127,7 +127,7 @@ def test_a_bound_call_runs_each_time(runner):
         calls.append(1)
         return x
 
-    call = runner(forward).bind({"x": ONES})
+    call = runner(forward).bind({"x": ONES}).call
     assert calls == []
     call()
     call()
@@ -160,7 +160,7 @@ def raising(error):
 )
 def test_a_forward_that_fails(runner, error, code):
     made = runner(raising(error))
-    for call in (lambda: made.run({"x": ONES}), lambda: made.bind({"x": ONES})()):
+    for call in (lambda: made.run({"x": ONES}), lambda: made.bind({"x": ONES}).call()):
         with pytest.raises(MeasurementError) as caught:
             call()
         assert caught.value.code == code
@@ -204,7 +204,7 @@ def test_it_runs_on_cuda(runner):
     made = runner(torch.nn.Linear(3, 2), device="cuda")
     assert made.providers == ("torch-cuda:0",)
     assert made.run({"input": ONES})["output"].shape == (2, 2)
-    made.bind({"input": ONES})()
+    made.bind({"input": ONES}).call()
 
 
 def test_what_comes_out_is_plain_numbers(runner):
