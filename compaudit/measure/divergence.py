@@ -24,9 +24,13 @@ from compaudit.results import (
     Skipped,
 )
 from compaudit.theory import information
-from compaudit.theory.statistics import Interval, Moments, wilson_interval
+from compaudit.theory.statistics import Interval, Moments, Quantiles, wilson_interval
 
 __all__ = ["ClassDivergence", "DivergenceMeter", "as_estimate"]
+
+
+_DISTRIBUTIONS = ("kl", "kl_reverse", "js")
+"""Those of which the report shows quantiles; the others have means alone."""
 
 
 class ClassDivergence:
@@ -37,7 +41,8 @@ class ClassDivergence:
         self.unusable = 0
         self.floored = 0
         self.classes = 0
-        self._values: dict[str, list[NDArray[np.float64]]] = {}
+        self._moments: dict[str, Moments] = {}
+        self._quantiles: dict[str, Quantiles] = {}
         self._agree = [0, 0]
 
     def update(self, batch: ScoredBatch) -> None:
@@ -57,7 +62,10 @@ class ClassDivergence:
             "entropy_original": information.entropy_from_log(log_q),
             "entropy_compressed": information.entropy_from_log(log_p),
         }.items():
-            self._values.setdefault(name, []).append(values)
+            self._moments[name] = self._moments.get(name, Moments()).merge(Moments.of(values))
+            if name in _DISTRIBUTIONS:
+                seen = self._quantiles.get(name, Quantiles())
+                self._quantiles[name] = seen.merge(Quantiles.of(values))
         same = (q.predicted == p.predicted) & (q.predicted >= 0)
         self._agree[0] += int(np.count_nonzero(same))
         same = (q.top5 == p.top5).all(axis=-1) & (q.predicted >= 0)
@@ -73,29 +81,27 @@ class ClassDivergence:
             confidence: of the mean's interval.
             floor: the original against itself at another optimisation level.
         """
-        values = np.concatenate(self._values[name])
-        p50, p90, p99, p999 = np.quantile(values, (0.5, 0.9, 0.99, 0.999))
+        quantiles = self._quantiles[name]
         return Distribution(
             mean=self.mean(name, confidence),
-            p50=float(p50),
-            p90=float(p90),
-            p99=float(p99),
-            p999=float(p999),
-            max=float(values.max()),
+            p50=quantiles.at(0.5),
+            p90=quantiles.at(0.9),
+            p99=quantiles.at(0.99),
+            p999=quantiles.at(0.999),
+            max=quantiles.maximum,
             noise_floor=floor.mean(name, confidence).value if floor else None,
         )
 
     def mean(self, name: str, confidence: float) -> Estimate:
         """The mean over samples with its t interval."""
-        return as_estimate(Moments.of(np.concatenate(self._values[name])).interval(confidence))
+        return as_estimate(self._moments[name].interval(confidence))
 
     def entropy(self) -> EntropyPair:
         """The mean entropies of both models' distributions."""
-        original, compressed = (
-            Moments.of(np.concatenate(self._values[f"entropy_{which}"])).mean
-            for which in ("original", "compressed")
+        return EntropyPair(
+            original=self._moments["entropy_original"].mean,
+            compressed=self._moments["entropy_compressed"].mean,
         )
-        return EntropyPair(original=original, compressed=compressed)
 
     def agreement(self, rank: Literal[1, 5], confidence: float) -> Estimate:
         """Share of samples on which both models put the same class (the same five) on top.

@@ -1,14 +1,15 @@
 """Intervals, tests, mergeable moments and verdicts, in plain formulas on numbers.
 
-One subject a file: `interval` (the common type, Student's t), `moments` (means), `proportions`
-(Wilson), `paired` (Newcombe, McNemar), `timing` (δ from epochs), `stopping` (how long to measure)
-and `verdict` (what may be said).
+One subject a file: `interval` (the common type, Student's t), `moments` (means), `quantiles`,
+`proportions` (Wilson), `paired` (Newcombe, McNemar), `timing` (δ from epochs), `stopping` (how
+long to measure) and `verdict` (what may be said).
 """
 
 from .interval import Interval
 from .moments import Moments, mean_interval, paired_mean_difference
 from .paired import mcnemar_exact, newcombe_paired_difference
 from .proportions import wilson_interval
+from .quantiles import Quantiles
 from .stopping import (
     POCOCK_TWO_LOOKS,
     TARGET_HALF_WIDTH,
@@ -36,6 +37,7 @@ __all__ = [
     "TARGET_HALF_WIDTH",
     "Interval",
     "Moments",
+    "Quantiles",
     "Verdict",
     "epoch_value",
     "extension_epochs",
