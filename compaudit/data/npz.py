@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
+import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from compaudit.data.arrays import ArrayDataset
 from compaudit.data.base import ArrayInfo, DataRequest
+from compaudit.data.npy import Header, checksum, map_values, read_header
 from compaudit.errors import RequestError
 
 __all__ = ["NpzDataset", "is_npz"]
@@ -23,6 +24,9 @@ _LARGE_BYTES = 1 << 28
 _LARGEST_RATIO = 200
 
 _SAVE_AGAIN = "save it again with numpy.savez"
+
+_LOCAL_HEADER = struct.Struct("<26xHH")
+"""Before a member's bytes stand so many, then its name and what else it has to say, this long."""
 
 
 def is_npz(path: Path) -> bool:
@@ -39,16 +43,17 @@ def is_npz(path: Path) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Header:
-    """What one member says of itself."""
+class _Member:
+    """One array of the archive, and what it says of itself."""
 
-    member: zipfile.ZipInfo
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
+    entry: zipfile.ZipInfo
+    header: Header
 
 
-class NpzDataset:
+class NpzDataset(ArrayDataset):
     """The arrays of one file. Headers are checked against the archive before anything is read.
+
+    Arrays that are stored as they are (`numpy.savez`) are mapped; deflated ones are unpacked.
 
     Raises:
         RequestError: object arrays, sizes that lie or explode, arrays of different lengths, no
@@ -57,91 +62,74 @@ class NpzDataset:
 
     def __init__(self, request: DataRequest) -> None:
         assert request.uri is not None
-        self._path = Path(request.uri)
-        self._headers = self._read_headers()
-        self._loaded: dict[str, NDArray[Any]] = {}
-        lengths = {header.shape[0] if header.shape else 0 for header in self._headers.values()}
-        if len(lengths) != 1:
-            listed = ", ".join(f"{name!r} {head.shape}" for name, head in self._headers.items())
-            raise self._error(
-                f"holds arrays of different lengths: {listed}",
-                "the first dimension of every array counts the samples",
-                "data-lengths-differ",
-            )
-        (length,) = lengths
-        if length == 0:
-            raise self._error("holds no samples", "an audit needs at least one", "no-samples")
-        self.samples = min(length, request.limit or length)
-        self.arrays = tuple(
-            ArrayInfo(name, header.dtype.name, header.shape[1:])
-            for name, header in self._headers.items()
-        )
+        self.path = Path(request.uri)
+        self._members = self._read_members()
+        whole = {
+            name: ArrayInfo(name, member.header.dtype.name, member.header.shape)
+            for name, member in self._members.items()
+        }
+        super().__init__(self.path, whole, request.limit)
 
-    def batch(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
-        """Every array for these samples."""
-        stop = min(stop, self.samples)
-        return {array.name: self._array(array.name)[start:stop] for array in self.arrays}
-
-    def digest(self) -> str:
-        """SHA-256 over the names, types, shapes and values that are used."""
-        total = hashlib.sha256()
-        for array in sorted(self.arrays, key=lambda array: array.name):
-            values = np.ascontiguousarray(self._array(array.name)[: self.samples])
-            total.update(f"{array.name} {values.dtype.str} {values.shape}".encode())
-            total.update(values.tobytes())
-        return total.hexdigest()
-
-    def _array(self, name: str) -> NDArray[Any]:
-        if name not in self._loaded:
-            try:
-                with (
-                    zipfile.ZipFile(self._path) as archive,
-                    archive.open(self._headers[name].member) as stream,
-                ):
-                    self._loaded[name] = npy.read_array(stream, allow_pickle=False)
-            except Exception as error:
-                raise self._broken(name, error) from error
-        return self._loaded[name]
-
-    def _read_headers(self) -> dict[str, _Header]:
+    def read(self, name: str) -> NDArray[Any]:
+        """The whole array, checked against its checksum. Raises RequestError."""
+        member = self._members[name]
         try:
-            with zipfile.ZipFile(self._path) as archive:
-                members = archive.infolist()
-                self._refuse_bomb(sum(member.file_size for member in members))
+            with zipfile.ZipFile(self.path) as archive, archive.open(member.entry) as stream:
+                if member.entry.compress_type != zipfile.ZIP_STORED:
+                    values: NDArray[Any] = npy.read_array(stream, allow_pickle=False)
+                    return values
+            return self._mapped(member)
+        except Exception as error:
+            raise self._broken(name, error) from error
+
+    def _mapped(self, member: _Member) -> NDArray[Any]:
+        """The values of a member that is stored as it is."""
+        entry = member.entry
+        with self.path.open("rb") as file:
+            file.seek(entry.header_offset)
+            lengths = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+        start = entry.header_offset + _LOCAL_HEADER.size + sum(lengths)
+        if checksum(self.path, start, entry.file_size) != entry.CRC:
+            raise zipfile.BadZipFile("its checksum is another")
+        return map_values(self.path, member.header, start)
+
+    def _read_members(self) -> dict[str, _Member]:
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                entries = archive.infolist()
+                self._refuse_bomb(sum(entry.file_size for entry in entries))
                 return {
-                    member.filename.removesuffix(".npy"): self._header(archive, member)
-                    for member in members
+                    entry.filename.removesuffix(".npy"): self._member(archive, entry)
+                    for entry in entries
                 }
         except RequestError:
             raise
         except Exception as error:
             raise self._error(f"cannot be read: {error}", _SAVE_AGAIN, "broken-data") from error
 
-    def _header(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Header:
-        name = member.filename.removesuffix(".npy")
+    def _member(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> _Member:
+        name = entry.filename.removesuffix(".npy")
         try:
-            with archive.open(member) as stream:
-                dtype, shape, header_bytes = _read_header(stream)
+            with archive.open(entry) as stream:
+                header = read_header(stream)
         except Exception as error:
             raise self._broken(name, error) from error
-        if dtype.hasobject:
+        if header.dtype.hasobject:
             raise self._error(
                 f"holds Python objects in {name!r}, which only running code can read",
                 "save plain arrays of numbers",
                 "object-array",
             )
-        stored = member.file_size - header_bytes
-        size = dtype.itemsize * int(np.prod(shape, dtype=object))
-        if dtype.itemsize == 0 or min(shape, default=0) < 0 or size != stored:
+        if not header.is_sound or header.size + header.value_bytes != entry.file_size:
             raise self._error(
-                f"says {name!r} is {dtype} {shape}, and that is not what it holds",
+                f"says {name!r} is {header.dtype} {header.shape}, and that is not what it holds",
                 _SAVE_AGAIN,
                 "broken-data",
             )
-        return _Header(member, dtype, shape)
+        return _Member(entry, header)
 
     def _refuse_bomb(self, unpacked: int) -> None:
-        packed = self._path.stat().st_size
+        packed = self.path.stat().st_size
         if unpacked > _LARGE_BYTES and unpacked > _LARGEST_RATIO * packed:
             raise self._error(
                 f"would unpack its {packed:,} bytes to {unpacked:,}",
@@ -155,12 +143,4 @@ class NpzDataset:
         return self._error(f"has a broken array {name!r}: {what}", _SAVE_AGAIN, "broken-data")
 
     def _error(self, what: str, hint: str, code: str) -> RequestError:
-        return RequestError(f"{self._path} {what}", hint=hint, code=code, stage="data")
-
-
-def _read_header(stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """Type, shape and header length of one ``.npy`` member; the values are not read."""
-    version = npy.read_magic(stream)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    return dtype, shape, stream.tell()
+        return RequestError(f"{self.path} {what}", hint=hint, code=code, stage="data")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from compaudit.data.base import DataRequest, Dataset
+from compaudit.data.npy import NpyDataset, is_npy
 from compaudit.data.npz import NpzDataset, is_npz
 from compaudit.data.synthetic import SyntheticDataset
 from compaudit.errors import RequestError
@@ -14,6 +15,7 @@ __all__ = ["open_data"]
 
 _KINDS: tuple[tuple[Callable[[Path], bool], Callable[[DataRequest], Dataset]], ...] = (
     (is_npz, NpzDataset),
+    (is_npy, NpyDataset),
 )
 
 

@@ -1,0 +1,137 @@
+"""Arrays in NumPy's ``.npy`` format: a file of its own, or the stored member of an archive.
+
+The header is checked before anything is read, and the values are mapped, not loaded: pages come and
+go with the samples that are looked at, and processes that read one file share them.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from compaudit.data.arrays import ArrayDataset
+from compaudit.data.base import ArrayInfo, DataRequest
+from compaudit.errors import RequestError
+
+__all__ = ["Header", "NpyDataset", "is_npy", "map_values", "read_header"]
+
+_MAGIC = b"\x93NUMPY"
+_CHUNK_BYTES = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an array says of itself. `size` counts the bytes before its values."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    fortran: bool
+    size: int
+
+    @property
+    def value_bytes(self) -> int:
+        """Bytes that its values take."""
+        return self.dtype.itemsize * math.prod(self.shape)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there can be such an array."""
+        return self.dtype.itemsize > 0 and min(self.shape, default=0) >= 0
+
+
+def read_header(stream: IO[bytes]) -> Header:
+    """Type and shape of an array; its values are not read.
+
+    Raises:
+        ValueError: this is no header. What NumPy raises on a broken one is an open list.
+    """
+    version = npy.read_magic(stream)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    return Header(dtype, shape, fortran, stream.tell())
+
+
+def map_values(path: Path, header: Header, start: int) -> NDArray[Any]:
+    """The values, mapped.
+
+    Args:
+        path: the file they stand in.
+        header: of the array.
+        start: where in the file its header begins.
+    """
+    if header.value_bytes == 0:
+        return np.empty(header.shape, header.dtype)
+    order = "F" if header.fortran else "C"
+    offset = start + header.size
+    return np.memmap(path, header.dtype, "r", offset, header.shape, order)  # type: ignore[call-overload,no-any-return]
+
+
+def checksum(path: Path, start: int, size: int) -> int:
+    """CRC-32 of a part of a file, in constant memory."""
+    total = 0
+    for chunk in _chunks(path, start, size):
+        total = zlib.crc32(chunk, total)
+    return total
+
+
+def _chunks(path: Path, start: int, size: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(start)
+        while size > 0 and (chunk := file.read(min(size, _CHUNK_BYTES))):
+            size -= len(chunk)
+            yield chunk
+
+
+def is_npy(path: Path) -> bool:
+    """Whether the file begins as such arrays do, or is called one and empty."""
+    with path.open("rb") as file:
+        start = file.read(len(_MAGIC))
+    return start == _MAGIC or (path.suffix == ".npy" and _MAGIC.startswith(start))
+
+
+class NpyDataset(ArrayDataset):
+    """One array, called as its file is.
+
+    Raises:
+        RequestError: no array of numbers, or of another size than it says, or without samples.
+    """
+
+    def __init__(self, request: DataRequest) -> None:
+        assert request.uri is not None
+        path = Path(request.uri)
+        try:
+            with path.open("rb") as file:
+                header = read_header(file)
+        except Exception as error:
+            what = str(error) or type(error).__name__
+            raise self.error(path, f"cannot be read: {what}", "broken-data") from error
+        if header.dtype.hasobject:
+            what = "holds Python objects, which only running code can read"
+            raise self.error(path, what, "object-array", "save a plain array of numbers")
+        if not header.is_sound or header.size + header.value_bytes != path.stat().st_size:
+            what = f"says it is {header.dtype} {header.shape}, and that is not what it holds"
+            raise self.error(path, what, "broken-data")
+        self._header = header
+        name = path.stem
+        super().__init__(
+            path, {name: ArrayInfo(name, header.dtype.name, header.shape)}, request.limit
+        )
+
+    def read(self, name: str) -> NDArray[Any]:
+        """The array, mapped."""
+        return map_values(self.path, self._header, 0)
+
+    @staticmethod
+    def error(
+        path: Path, what: str, code: str, hint: str = "save it again with numpy.save"
+    ) -> RequestError:
+        """A refusal of this file."""
+        return RequestError(f"{path} {what}", hint=hint, code=code, stage="data")
