@@ -1,248 +1,225 @@
 """Is the interval of δ what it says? Audits of models whose true ratio is known, many times over.
 
-    make calibrate                                   # about two hours, writes docs/calibration.md
-    python benchmarks/calibrate.py --runs 3 --only "A/A quiet"        # a look, writes nothing
+    make calibrate                                   # some hours, writes docs/calibration.md
+    python benchmarks/calibrate.py --minutes 60 --write
+    python benchmarks/calibrate.py --runs 1 --only "ONNX A/A quiet" --lines /tmp/lines.jsonl
 
 Each scenario is audited again and again by the real tool, as a user would, and the table says how
-often it was right. The machine shall have nothing else to do: the loads of the loaded scenarios
-are started here.
+often it was right. Every audit becomes a line of docs/calibration.jsonl as soon as it is done, and
+``--write`` makes docs/calibration.md from all of them: sessions add up, and one that is cut short
+loses nothing. The machine shall have nothing else to do: the loads of the loaded scenarios are
+started here. (A change of the protocol makes the old lines worthless: begin a new file then.)
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
-import math
-import multiprocessing
-import statistics
+import itertools
+import os
+import random
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from calibration_page import Audit, append, page, read, table
+from known_ratio_onnx import write, write_data
+from neighbour import beside
 
 import compaudit
 from compaudit import machine
-from compaudit.results import Delta
-from compaudit.units import format_rate, format_seconds, format_share
+from compaudit.results import Environment
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "calibration.md"
-MODELS = HERE / "known_ratio.py"
-GATE = 0.02
+LINES = HERE.parent / "docs" / "calibration.jsonl"
+MODULES = HERE / "known_ratio.py"
+TORCH_COLUMNS = 4 * 384
+"""Of the input of the models in known_ratio.py, which is not imported here: it needs torch."""
+
+PAIRS = {"A/A": (10, 10), "2×": (20, 10), "10 %": (11, 10), "5 %": (21, 20)}
+BUDGET_S = 30.0
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A pair of models, what is going on beside them, and what δ truly is."""
+    """A pair of models, what is going on beside them, and what is asked of the audit.
 
-    name: str
-    original: str
-    compressed: str
-    truth: float
-    load: str = "quiet"
+    Attributes:
+        pair: a key of `PAIRS`: the calls of the original and of the compressed model.
+        load: a key of `neighbour.LOADS`.
+    """
+
+    framework: str
+    pair: str
+    load: str
+    threads: int = 1
+    budget_s: float = BUDGET_S
 
     @property
-    def is_equal(self) -> bool:
-        """Whether the two models are the same."""
-        return self.truth == 1
+    def name(self) -> str:
+        """As the table shows it."""
+        threads = f", {self.threads} threads" if self.threads > 1 else ""
+        budget = f", {self.budget_s:g} s" if self.budget_s != BUDGET_S else ""
+        return f"{self.framework} {self.pair} {self.load}{threads}{budget}"
 
+    @property
+    def truth(self) -> float:
+        """The exact δ."""
+        original, compressed = PAIRS[self.pair]
+        return original / compressed
 
-@dataclass
-class Outcome:
-    """What the audits of one scenario said."""
-
-    deltas: list[Delta] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    failed: int = 0
+    def models(self, folder: Path) -> tuple[str, ...]:
+        """Both models as compaudit takes them."""
+        if self.framework == "ONNX":
+            return tuple(str(write(calls, folder)) for calls in PAIRS[self.pair])
+        return tuple(f"{MODULES}:calls_{calls}" for calls in PAIRS[self.pair])
 
 
 def scenarios() -> list[Scenario]:
-    """Same against same, and effects of 2×, 10 % and 5 %; quiet, and with other work beside."""
-    pair = {
-        "A/A": ("calls_10", "calls_10", 1.0),
-        "2×": ("calls_20", "calls_10", 2.0),
-        "10 %": ("calls_11", "calls_10", 1.1),
-        "5 %": ("calls_21", "calls_20", 1.05),
+    """Both frameworks under all loads, a short budget, two threads, and a load on one arm."""
+    loads = {
+        "A/A": ("quiet", "busy core", "load from halfway"),
+        "2×": ("quiet", "busy core", "load from halfway"),
+        "10 %": ("quiet", "busy core"),
+        "5 %": ("quiet", "busy core"),
     }
-    chosen = [
-        *(("A/A", load) for load in ("quiet", "busy core", "load from halfway")),
-        *(("2×", load) for load in ("quiet", "busy core", "load from halfway")),
-        *(("10 %", load) for load in ("quiet", "busy core")),
-        *(("5 %", load) for load in ("quiet", "busy core")),
+    full = [
+        Scenario(framework, pair, load)
+        for framework in ("ONNX", "torch")
+        for pair in PAIRS
+        for load in loads[pair]
     ]
     return [
-        Scenario(f"{name} {load}", *(f"{MODELS}:{model}" for model in pair[name][:2]),
-                 truth=pair[name][2], load=load)
-        for name, load in chosen
-    ]  # fmt: skip
+        *full,
+        *(Scenario("ONNX", "A/A", load, budget_s=5.0) for load in ("quiet", "busy core")),
+        Scenario("ONNX", "2×", "quiet", budget_s=5.0),
+        *(Scenario("ONNX", pair, "quiet", threads=2) for pair in ("A/A", "2×")),
+        Scenario("torch", "A/A", "quiet", threads=2),
+        *(Scenario(framework, "A/A", "load on one arm") for framework in ("ONNX", "torch")),
+    ]
 
 
-# ------------------------------------------------------------------------------------ running
-
-
-def burn(start_s: float) -> None:
-    """Keep one core busy in bursts, as a neighbour does, from a while on."""
-    time.sleep(start_s)
-    random = np.random.default_rng()
-    while True:
-        until = time.monotonic() + float(random.uniform(0.05, 0.6))
-        while time.monotonic() < until:
-            math.sqrt(2.0)
-        time.sleep(float(random.uniform(0.0, 0.15)))
-
-
-@contextmanager
-def beside(load: str, budget_s: float) -> Iterator[None]:
-    """Other work on this machine while an audit runs."""
-    if load == "quiet":
-        yield
-        return
-    start = budget_s / 2 if load == "load from halfway" else 0.0
-    neighbour = multiprocessing.get_context("spawn").Process(target=burn, args=(start,))
-    neighbour.start()
+def audit(scenario: Scenario, seed: int, folder: Path) -> Audit:
+    """One audit, as the line that is kept of it. What fails is a line too."""
+    here = machine.describe()
+    data = folder / ("onnx.npz" if scenario.framework == "ONNX" else "torch.npz")
+    original, compressed = scenario.models(folder)
+    delta, error, begun = None, None, time.monotonic()
     try:
-        yield
-    finally:
-        neighbour.kill()
-        neighbour.join()
-
-
-def run(scenario: Scenario, seed: int, budget_s: float, data: str) -> tuple[Delta | None, float]:
-    """One audit; its δ and how long it took."""
-    begun = time.monotonic()
-    with beside(scenario.load, budget_s):
-        report = compaudit.compare(
-            scenario.original,
-            scenario.compressed,
-            data=data,
-            measurements=("latency",),
-            time_budget_s=budget_s,
-            seed=seed,
-        )
-    return report.delta, time.monotonic() - begun
-
-
-# ------------------------------------------------------------------------------------- saying
-
-
-def row(scenario: Scenario, outcome: Outcome) -> list[str]:
-    """What the audits of a scenario come to."""
-    deltas = outcome.deltas
-    known = [delta for delta in deltas if delta.low is not None and delta.high is not None]
-    covered = [delta for delta in known if _covers(delta, scenario.truth)]
-    errors = [abs(delta.value / scenario.truth - 1) for delta in deltas]
-    widths = [(delta.high - delta.low) / 2 / delta.value for delta in known]  # type: ignore[operator]
-    decided = [delta for delta in deltas if delta.verdict in ("faster", "slower")]
-    wrong = [delta for delta in decided if scenario.is_equal or _wrong_side(delta, scenario.truth)]
-    gate = [delta for delta in known if _fails_gate(delta, scenario.truth)]
-    undecided = [delta for delta in deltas if delta.verdict in ("inconclusive", "invalid")]
-    return [
-        scenario.name,
-        f"{len(deltas)}",
-        format_rate(statistics.median(delta.value for delta in deltas)) if deltas else "",
-        format_share(statistics.median(errors), 1) if errors else "",
-        f"± {format_share(statistics.median(widths), 1)}" if widths else "",
-        _share(covered, known),
-        _share(wrong, deltas),
-        _share(gate, known),
-        _share(undecided, deltas),
-        format_seconds(statistics.median(outcome.seconds)) if outcome.seconds else "",
-    ]
-
-
-COLUMNS = [
-    *("scenario", "audits", "δ, median", "error, median", "half-width", "interval covers truth"),
-    *("wrong verdict", "wrong at a 2 % gate", "undecided", "time"),
-]
-
-
-def _covers(delta: Delta, truth: float) -> bool:
-    assert delta.low is not None
-    assert delta.high is not None
-    return delta.low <= truth <= delta.high
-
-
-def _wrong_side(delta: Delta, truth: float) -> bool:
-    return (delta.verdict == "faster") != (truth > 1)
-
-
-def _fails_gate(delta: Delta, truth: float) -> bool:
-    """Whether the whole interval lies beyond 2 % from the truth: a gate there fails for sure."""
-    assert delta.low is not None
-    assert delta.high is not None
-    return delta.low > truth * (1 + GATE) or delta.high < truth * (1 - GATE)
-
-
-def _share(some: list[Delta], all_: list[Delta]) -> str:
-    return f"{len(some)} of {len(all_)}" if all_ else "none"
-
-
-def page(rows: list[list[str]], budget_s: float, environment: str) -> str:
-    """docs/calibration.md."""
-    head = f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}\n"
-    body = "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return (
-        "# Calibration of δ\n\n"
-        "Written by `make calibrate` on a real machine, never by hand; where it falls short, too.\n"
-        "\n"
-        f"{today} · {environment} · time budget {format_seconds(budget_s)} · one thread\n\n"
-        f"{head}{body}\n"
-        "Every scenario audits two PyTorch modules that call one body so many times, so that\n"
-        "the true δ is exact. *Busy core*: a process beside the audit burns another core in\n"
-        "bursts. *Load from halfway*: the same, from the middle of the audit on. *Wrong verdict*:\n"
-        "an equal pair called faster or slower, or an unequal one the wrong way round. *Wrong at\n"
-        "a 2 % gate*: the whole interval lies more than 2 % from the truth.\n\n"
-        "Goals: on equal models at most 5 % of the verdicts wrong and at most 1 % at a 2 % gate;\n"
-        "a known 2× covered by at least 94 % of the intervals, also with a busy core; undecided\n"
-        "at most 5 % when quiet, 30 % when loaded.\n"
+        with beside(scenario.load, scenario.budget_s):
+            report = compaudit.compare(
+                original,
+                compressed,
+                data=str(data),
+                measurements=("latency",),
+                time_budget_s=scenario.budget_s,
+                threads=scenario.threads,
+                seed=seed,
+            )
+        delta = report.delta
+        if delta is None:
+            error = "no δ" if report.error is None else report.error.message
+    except Exception as failure:  # a bug is an answer too, and no reason to lose the session
+        error = f"{type(failure).__name__}: {failure}"
+    return Audit(
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        scenario=scenario.name,
+        machine=f"{here.cpu}, {here.usable_cores} cores",
+        environment=", ".join(_software(here)),
+        version=_version(),
+        seed=seed,
+        truth=scenario.truth,
+        load=scenario.load,
+        threads=scenario.threads,
+        budget_s=scenario.budget_s,
+        seconds=round(time.monotonic() - begun, 3),
+        load_average=here.load_average[0],
+        value=delta and delta.value,
+        low=delta and delta.low,
+        high=delta and delta.high,
+        verdict=delta and delta.verdict,
+        noise_floor=delta and delta.noise_floor,
+        minimal_detectable_effect=delta and delta.minimal_detectable_effect,
+        epochs=delta.epochs if delta else 0,
+        error=error and error.replace(f"{folder}/", "").replace(f"{HERE}/", ""),
     )
 
 
+def _software(here: Environment) -> list[str]:
+    system = here.os.partition("-")[0]
+    names = [name for name in ("onnxruntime", "torch") if name in here.packages]
+    return [system, *(f"{name} {here.packages[name]}" for name in names)]
+
+
+def _version() -> str:
+    """The version, and the commit where this is a checkout."""
+    found = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+"],
+        cwd=HERE, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    commit = found.stdout.strip()
+    return f"{compaudit.__version__} ({commit})" if commit else compaudit.__version__
+
+
 def main() -> None:
-    """Run the scenarios in turns, so that a change of the machine meets all of them."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=20, help="audits of each scenario")
-    parser.add_argument("--budget", type=float, default=30.0, help="seconds of each audit")
-    parser.add_argument("--only", help="scenarios whose name holds this")
-    parser.add_argument("--write", action="store_true", help="write docs/calibration.md")
-    arguments = parser.parse_args()
-    chosen = [s for s in scenarios() if arguments.only is None or arguments.only in s.name]
+    """Audit the scenarios in turns, so that a change of the machine meets all of them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--runs", type=int, help="audits of each scenario (default 20)")
+    parser.add_argument("--minutes", type=float, help="stop when so many are over")
+    parser.add_argument("--only", action="append", help="scenarios whose name holds this")
+    parser.add_argument("--lines", type=Path, default=LINES, help="the file of all audits")
+    parser.add_argument("--write", action="store_true", help="write docs/calibration.md from it")
+    options = parser.parse_args()
+    known = scenarios()
+    chosen = [s for s in known if not options.only or any(part in s.name for part in options.only)]
     if not chosen:
-        sys.exit(f"no scenario holds {arguments.only!r}: {[s.name for s in scenarios()]}")
-    outcomes = {scenario.name: Outcome() for scenario in chosen}
-    with tempfile.TemporaryDirectory() as folder:
-        data = str(Path(folder) / "data.npz")
-        random = np.random.default_rng(0)
-        np.savez(data, x=random.normal(size=(8, 4 * 384)).astype(np.float32))
-        for seed in range(arguments.runs):
-            for scenario in chosen:
-                delta, seconds = run(scenario, seed, arguments.budget, data)
-                outcome = outcomes[scenario.name]
-                outcome.seconds.append(seconds)
-                if delta is None:
-                    outcome.failed += 1
-                else:
-                    outcome.deltas.append(delta)
-                print(seed, scenario.name, None if delta is None else _said(delta), flush=True)
-    rows = [row(scenario, outcomes[scenario.name]) for scenario in chosen]
-    described = machine.describe()
-    environment = f"{described.cpu}, {described.usable_cores} cores, {described.os}"
-    text = page(rows, arguments.budget, environment)
-    print(text)
-    if arguments.write:
-        PAGE.write_text(text, encoding="utf-8")
+        sys.exit(f"no scenario holds {options.only}; there are: {[s.name for s in known]}")
+    runs = options.runs if options.runs is not None else None if options.minutes else 20
+    end = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
+    try:
+        _run(chosen, runs, end, options.lines)
+    except KeyboardInterrupt:
+        print("interrupted; what was measured is kept", flush=True)
+    audits, order = read(options.lines), [scenario.name for scenario in known]
+    print(table(audits, order))
+    if options.write:
+        PAGE.write_text(page(audits, order), encoding="utf-8")
 
 
-def _said(delta: Delta) -> str:
-    low = "?" if delta.low is None else f"{delta.low:.3f}"
-    high = "?" if delta.high is None else f"{delta.high:.3f}"
-    return f"{delta.value:.3f} [{low}, {high}] {delta.verdict}"
+def _run(chosen: Sequence[Scenario], runs: int | None, end: float, lines: Path) -> None:
+    """Rounds of all scenarios, each round in an order of its own, until runs or time are over.
+
+    Seeds go on where the earlier sessions stopped.
+    """
+    seeds = {s.name: sum(one.scenario == s.name for one in read(lines)) for s in chosen}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        write_data(folder)
+        samples = np.random.default_rng(0).normal(size=(8, TORCH_COLUMNS))
+        np.savez(folder / "torch.npz", x=samples.astype(np.float32))
+        for round_ in itertools.count() if runs is None else range(runs):
+            turns = list(chosen)
+            random.Random(f"{round_} {os.getpid()}").shuffle(turns)
+            for scenario in turns:
+                if time.monotonic() + scenario.budget_s > end:
+                    return
+                line = audit(scenario, seeds[scenario.name], folder)
+                append(lines, line)
+                seeds[scenario.name] += 1
+                print(round_, scenario.name, _said(line), flush=True)
+
+
+def _said(line: Audit) -> str:
+    if line.value is None:
+        return f"failed: {line.error}"
+    low, high = (f"{end:.3f}" if end is not None else "?" for end in (line.low, line.high))
+    return f"{line.value:.3f} [{low}, {high}] {line.verdict} in {line.seconds:.1f} s"
 
 
 if __name__ == "__main__":

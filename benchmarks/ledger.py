@@ -15,8 +15,7 @@ To run it, from the repository's root, in the development environment::
     python benchmarks/ledger.py --peers build/peers
 
 The other tools then see the same onnx, NumPy and torch as compaudit, and nothing of the environment
-changes. ``pip install -r benchmarks/requirements.txt -c constraints.txt`` into it does as well,
-without ``--peers``. ``--full`` takes the goal's sizes (1.9 GiB one file, 4 GiB external data and
+changes. ``--full`` takes the goal's sizes (1.9 GiB one file, 4 GiB external data and
 safetensors: 10 GiB of disk, and as much memory for the page cache); the default is smaller.
 Linux only: the memory is read from /proc.
 """

@@ -24,7 +24,9 @@ def compare(original: Spec, compressed: Spec, **settings: Any) -> Comparison:
         original: a path, or ``package.module:factory[@weights]``.
         compressed: likewise.
         settings: any field of `compaudit.config.Config`, such as ``data="test.npz"``,
-            ``time_budget_s=10.0``, ``requirements=("delta >= 1.2",)``.
+            ``time_budget_s=10.0``, ``requirements=("delta >= 1.2",)``. What holds for one model
+            alone goes into ``original_only`` and ``compressed_only``, such as
+            ``compressed_only={"map_input": {"image": "pixels"}}``.
 
     Returns:
         The document that ``compaudit compare --json`` prints. What died is in its ``error``, what

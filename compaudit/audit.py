@@ -8,21 +8,20 @@ takes its own figures with it and nothing else.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from compaudit import document, findings, gate, interruption, machine
 from compaudit.config import Config
 from compaudit.data.base import DataRequest
 from compaudit.data.open import open_data
-from compaudit.errors import (
-    ExitCode,
-    MeasurementError,
-    most_serious,
-)
+from compaudit.errors import MeasurementError
 from compaudit.execution import Execution
+from compaudit.feeding import run_of
 from compaudit.figures import model_result
 from compaudit.measure.compression import compare_sizes
 from compaudit.measure.latency.estimate import estimate_delta
+from compaudit.measure.latency.growth import memory_growth_by_model
+from compaudit.measure.latency.recompilation import recompiled_blocks
+from compaudit.measure.latency.settling import unsteady_models
 from compaudit.measure.layers.comparison import Subject, compare_layers
 from compaudit.measure.layers.grouping import places_of
 from compaudit.measure.layers.spool import epsilons_of
@@ -32,14 +31,14 @@ from compaudit.measure.signature import (
     sizes_of_one_sample,
 )
 from compaudit.models import open as models
-from compaudit.models.base import RunSettings
-from compaudit.pair import Pair, Side
+from compaudit.pair import open_pair
 from compaudit.progress import Progress, Silent
 from compaudit.reading import read
 from compaudit.results import Comparison, Layer, Profile, Skipped
+from compaudit.results.behaviour import OutputChange
 from compaudit.workers.limits import Limits
 
-__all__ = ["compare", "exit_code_of"]
+__all__ = ["compare"]
 
 
 def compare(config: Config, progress: Progress | None = None, command: str = "") -> Comparison:
@@ -70,14 +69,6 @@ def compare(config: Config, progress: Progress | None = None, command: str = "")
     return document.with_gate(report, gate.judge(requirements, report))
 
 
-def exit_code_of(report: Comparison, inconclusive: Literal["fail", "warn", "pass"]) -> ExitCode:
-    """The exit code of a finished audit: what died, and what the gate says."""
-    codes = [gate.exit_code_of(report.gate, inconclusive)]
-    if report.error is not None:
-        codes.append(ExitCode(report.error.exit))
-    return most_serious(codes)
-
-
 class _Audit:
     """The state of one comparison; each method is a chapter of it."""
 
@@ -86,19 +77,8 @@ class _Audit:
         self._folder = folder
         self._progress = progress
         self._limits = Limits(config.timeout_s, config.memory_limit_bytes, folder)
-        self._settings = RunSettings(
-            device=config.device,
-            threads=config.threads or machine.default_threads(),
-            trust_model_code=config.trust_model_code,
-            provider_options=config.provider_options,
-            session_options=config.session_options,
-            custom_op_libraries=config.custom_op_libraries,
-        )
-        self._pair = Pair(
-            Side("original", models.recognise(config.original)),
-            Side("compressed", models.recognise(config.compressed)),
-        )
-        self._execution = Execution(config, self._pair, self._settings, self._limits, progress)
+        self._pair = open_pair(config)
+        self._execution = Execution(config, self._pair, self._limits, progress)
 
     def count(self) -> None:
         """Count what each model is made of. Raises RequestError for one that cannot be read."""
@@ -115,26 +95,32 @@ class _Audit:
 
     def count_operations(self) -> None:
         """Count multiply-accumulates from the graphs; nothing is executed."""
-        sizes = sizes_of_one_sample(self._config)
         for side in self._pair.alive:
             self._progress.stage(f"counting the operations of {side.source.label}")
             if side.model is not None and side.ledger is not None:
+                sizes = sizes_of_one_sample(self._config, side.name)
                 side.macs = count_from_graph(side.model, side.ledger, sizes, self._limits)
 
     def run(self) -> None:
         """Load, evaluate and time both models."""
+        threads, cores = self._pair.original.settings.threads, machine.usable_cores()
+        if threads > cores:
+            usable = "1 usable core" if cores == 1 else f"{cores} usable cores"
+            self._progress.note(f"{threads} threads on {usable} wait for one another")
         self._execution.run()
 
     def report(self, command: str) -> Comparison:
         """Everything that was measured, with what it means."""
         config, trace, evaluated = self._config, self._execution.trace, self._execution.evaluated
-        threads = self._settings.threads
         delta = None
         if trace is not None and len(self._pair.alive) == 2:
             delta = estimate_delta(
-                trace, config.confidence, config.resolution, cpu_time=threads == 1
+                trace,
+                config.confidence,
+                config.resolution,
+                cpu_time=self._pair.compares_cpu_time,
             )
-        original, compressed = (model_result(side, trace, config, threads) for side in self._pair)
+        original, compressed = (model_result(side, trace, config) for side in self._pair)
         alpha, beta, space_saving, undefined = compare_sizes(
             original,
             compressed,
@@ -167,8 +153,17 @@ class _Audit:
             delta=delta,
             accuracy=evaluated.accuracy,
             divergence=evaluated.divergence,
-            never_steady=trace.never_steady if trace is not None else (),
+            never_steady=unsteady_models(trace) if trace is not None else (),
             profile=profile,
+            output_changes=self._output_changes(),
+            memory_growth=memory_growth_by_model(trace.blocks if trace is not None else ()),
+            recompiled=recompiled_blocks(trace) if trace is not None else {},
+            fallbacks=self._execution.fallbacks,
+            runs=(
+                run_of(config, self._pair.original),
+                run_of(config, self._pair.compressed),
+            ),
+            usable_cores=machine.usable_cores(),
         )
         return document.comparison(
             pair=self._pair,
@@ -187,6 +182,14 @@ class _Audit:
             environment=machine.describe(),
             command=command,
         )
+
+    def _output_changes(self) -> dict[str, OutputChange]:
+        """What each model gave differently when its first inference was repeated."""
+        return {
+            side.name: side.first_run.output_change
+            for side in self._pair
+            if side.first_run is not None and side.first_run.output_change is not None
+        }
 
     def _layers(self) -> list[Layer]:
         """Both models layer by layer; empty where one could not be read."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 
 import msgspec
 
@@ -11,28 +10,20 @@ from compaudit import interruption
 from compaudit.config import Config
 from compaudit.data.base import Feed
 from compaudit.engines.local import LocalEngine
-from compaudit.errors import CompauditError, InternalError, MeasurementError, RequestError
-from compaudit.machine.lock import timing_lock
+from compaudit.errors import CompauditError, MeasurementError, RequestError
+from compaudit.feeding import choose_inputs, match_inputs
 from compaudit.measure import memory
 from compaudit.measure.evaluation import Evaluated, Evaluation
-from compaudit.measure.latency.arms import Subject, open_arms_of
-from compaudit.measure.latency.experiment import Experiment, ModelName, Trace, run_experiment
+from compaudit.measure.latency.trace import ModelName, Trace
 from compaudit.measure.macs.counting import count_from_run
+from compaudit.measure.profile.fallback import fallback_of, falls_back
 from compaudit.measure.profile.in_worker import profile_model
-from compaudit.measure.signature import (
-    Samples,
-    choose_samples,
-    common_batch,
-    feeds_of,
-    require_inputs,
-    require_labels,
-    sizes_of_one_sample,
-)
-from compaudit.models.base import RunSettings
+from compaudit.measure.signature import Samples, sizes_of_one_sample
 from compaudit.models.profiled import ProfiledRun
 from compaudit.pair import Pair, Side
 from compaudit.progress import Progress
-from compaudit.units import format_seconds
+from compaudit.results.placement import Fallback
+from compaudit.timing import Timing, turn
 from compaudit.workers.limits import Limits
 from compaudit.workers.worker import Worker
 
@@ -47,22 +38,21 @@ class Execution:
         evaluated: divergence and accuracy.
         profiled: where each model spends an inference; empty unless both were profiled.
         unprofiled: why they were not; empty where nobody asked, or both were.
+        fallbacks: what of each model runs elsewhere than asked for; by model, mostly empty.
         trace: the timed blocks.
     """
 
-    def __init__(
-        self, config: Config, pair: Pair, settings: RunSettings, limits: Limits, progress: Progress
-    ) -> None:
+    def __init__(self, config: Config, pair: Pair, limits: Limits, progress: Progress) -> None:
         self._config = config
         self._pair = pair
-        self._settings = settings
         self._limits = limits
         self._progress = progress
-        self._comparable = False
         self.samples: Samples | None = None
         self.evaluated = Evaluated(None, None, [])
         self.profiled: dict[ModelName, ProfiledRun] = {}
         self.unprofiled = ""
+        self.fallbacks: dict[str, Fallback] = {}
+        self._runs: dict[ModelName, ProfiledRun] = {}
         self.trace: Trace | None = None
 
     def run(self) -> None:
@@ -75,9 +65,9 @@ class Execution:
             for side in self._pair.alive:
                 with self._pair.surviving(side):
                     self._load(workers[side.name], side)
-            with self._pair.surviving():
-                self._choose_samples()
-            self._match_inputs()
+            self.samples = choose_inputs(self._config, self._pair)
+            if self.samples is not None:
+                match_inputs(self._config, self._pair, self.samples)
             for side in self._pair.alive:
                 with self._pair.surviving(side):
                     self._run_first(workers[side.name], side)
@@ -85,46 +75,24 @@ class Execution:
             if self._config.wants("divergence", "accuracy"):
                 with self._pair.surviving():
                     self._evaluate(workers)
+        if any(side.loaded and falls_back(side.loaded) for side in self._pair.alive):
+            with turn(self._config, self._progress):
+                self._share_fallbacks()
+        if not self._pair.takes_same_batch:
+            self.unprofiled = "the models do not take equally many samples at once"
+            return
         if self._config.profile:
-            with self._turn():
+            with turn(self._config, self._progress):
                 self._profile()
         if self._config.wants("latency"):
             self._time()
 
     def _load(self, worker: Worker, side: Side) -> None:
         self._progress.stage(f"loading {side.source.label}")
-        side.loaded, side.baseline_bytes = memory.load(worker, side.source, self._settings)
-
-    def _choose_samples(self) -> None:
-        """Open the data, or make inputs up, once for every model that loaded."""
-        signatures = [
-            (side.source.spec, side.loaded, side.model)
-            for side in self._pair.alive
-            if side.loaded is not None
-        ]
-        if signatures:
-            self.samples = choose_samples(self._config, signatures)
-            require_labels(self._config, self.samples)
-            if len(signatures) == 2:
-                require_inputs(self._config, [loaded for _, loaded, _ in signatures])
-
-    def _match_inputs(self) -> None:
-        """Decide what feeds which input, and how many samples one timed inference takes."""
-        for side in self._pair.alive:
-            with self._pair.surviving(side):
-                if self.samples is not None and side.loaded is not None:
-                    side.feeds = feeds_of(self._config, side.source.spec, side.loaded, self.samples)
-        with self._pair.surviving():
-            batch = common_batch(
-                self._config,
-                [(side.source.spec, side.feeds) for side in self._pair.alive if side.feeds],
-            )
-            for side in self._pair:
-                side.batch_size = batch
-            self._comparable = True
+        side.loaded, side.baseline = memory.load(worker, side.source, side.settings)
 
     def _run_first(self, worker: Worker, side: Side) -> None:
-        if self.samples is None or side.feeds is None or not self._comparable:
+        if self.samples is None or side.feeds is None or side.baseline is None:
             return
         self._progress.stage(f"first inference of {side.source.label}")
         side.first_run = memory.run_first(
@@ -132,7 +100,7 @@ class Execution:
             self.samples.request,
             side.feeds,
             side.batch_size,
-            side.baseline_bytes,
+            side.baseline,
         )
 
     def _count_in_run(self, worker: Worker, side: Side) -> None:
@@ -146,10 +114,10 @@ class Execution:
                 side.model,
                 side.ledger,
                 side.macs,
-                self._settings,
+                side.settings,
                 self.samples.request,
                 side.feeds,
-                sizes_of_one_sample(self._config),
+                sizes_of_one_sample(self._config, side.name),
                 self._limits,
             )
 
@@ -181,7 +149,7 @@ class Execution:
     ) -> None:
         """The original without optimisations beside itself; without it the figures still stand."""
         self._progress.stage("comparing the original with itself")
-        settings = msgspec.structs.replace(self._settings, optimized=False)
+        settings = msgspec.structs.replace(side.settings, optimized=False, compiled=False)
         try:
             with Worker(side.source.spec, self._limits) as twin:
                 memory.load(twin, side.source, settings)
@@ -193,18 +161,11 @@ class Execution:
         """Both models under their profilers, each in a worker of its own; may fail alone."""
         runs: dict[ModelName, ProfiledRun] = {}
         for side in self._pair.alive:
-            if self.samples is None or side.feeds is None or not self._comparable:
+            if self.samples is None or side.feeds is None:
                 continue
             self._progress.stage(f"finding out where the time of {side.source.label} goes")
             try:
-                runs[side.name] = profile_model(
-                    side.source,
-                    self._settings,
-                    self.samples.request,
-                    side.feeds,
-                    side.batch_size,
-                    self._limits,
-                )
+                runs[side.name] = self._profiled(side, self.samples, side.feeds)
             except CompauditError as error:
                 interruption.raise_pending()
                 # Of a bug the message is a traceback, whose last line says what happened.
@@ -217,54 +178,34 @@ class Execution:
         else:
             self.unprofiled = "a profile takes both models, ready to run"
 
-    def _time(self) -> None:
-        """Time every model that still lives: both for δ, one alone for its own latency."""
-        config, samples = self._config, self.samples
-        subjects: dict[ModelName, Subject] = {
-            side.name: Subject(
-                side.source,
-                self._settings,
-                samples.request,
-                side.feeds,
-                side.batch_size,
-                self._limits,
+    def _profiled(self, side: Side, samples: Samples, feeds: tuple[Feed, ...]) -> ProfiledRun:
+        """One model's profile, run once however often it is needed."""
+        if side.name not in self._runs:
+            self._runs[side.name] = profile_model(
+                side.source, side.settings, samples.request, feeds, side.batch_size, self._limits
             )
-            for side in self._pair.alive
-            if samples is not None and side.feeds is not None and self._comparable
-        }
-        if not subjects:
-            return
-        experiment = Experiment(
-            models=tuple(subjects),
-            time_budget_s=config.time_budget_s,
-            resolution=config.resolution,
-            confidence=config.confidence,
-            seed=config.seed,
-        )
-        try:
-            with self._turn():
-                self.trace = run_experiment(
-                    experiment,
-                    open_arms_of(subjects),
-                    time.monotonic,
-                    lambda what, share: self._progress.stage(f"timing, {what}", share),
-                    self._announce_budget,
-                )
-        except InternalError:
-            raise
-        except CompauditError as error:
-            dead = self._pair.record(error)
-            if dead is not None and len(subjects) == 2:
-                self._time()
+        return self._runs[side.name]
 
-    def _turn(self) -> AbstractContextManager[None]:
-        """Wait for other audits that are timing; no budget and no limit runs meanwhile."""
-        if not self._config.lock:
-            return nullcontext()
-        return timing_lock(
-            lambda: self._progress.stage("waiting for another audit that is timing"),
-            self._progress.note,
-        )
+    def _share_fallbacks(self) -> None:
+        """How much of a model runs elsewhere than asked for; its share of the time may be lacking.
 
-    def _announce_budget(self, seconds: float) -> None:
-        self._progress.note(f"these models are slow: timing them takes {format_seconds(seconds)}")
+        It takes a profile of that model, whether one was asked for or not.
+        """
+        for side in self._pair.alive:
+            if side.loaded is None or not falls_back(side.loaded):
+                continue
+            run = None
+            if self.samples is not None and side.feeds is not None:
+                self._progress.stage(f"finding out what of {side.source.label} fell back")
+                try:
+                    run = self._profiled(side, self.samples, side.feeds)
+                except CompauditError as error:
+                    interruption.raise_pending()
+                    self._progress.note(f"no time share of what fell back: {error.code}")
+            self.fallbacks[side.name] = fallback_of(side.loaded, run)
+
+    def _time(self) -> None:
+        """Time every model that still lives."""
+        if self.samples is not None:
+            timing = Timing(self._config, self._pair, self.samples, self._limits, self._progress)
+            self.trace = timing.run()

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["model_result"]
 
 
-def model_result(
-    side: Side, trace: Trace | None, config: Config | None, threads: int
-) -> ModelResult:
+def model_result(side: Side, trace: Trace | None, config: Config | None) -> ModelResult:
     """What was counted and measured of one model."""
     counted = side.ledger
     first_run = side.first_run if config is None or config.wants("memory") else None
@@ -42,8 +40,10 @@ def model_result(
         load_s=side.loaded.load_s if side.loaded and first_run else None,
         first_inference_s=first_run.first_inference_s if first_run else None,
         peak_memory_bytes=first_run.peak_memory_bytes if first_run else None,
-        peak_device_memory_bytes=None,
-        latency=_latency(side, trace, config, threads) if trace and config else None,
+        resident_anonymous_bytes=first_run.resident_anonymous_bytes if first_run else None,
+        resident_file_bytes=first_run.resident_file_bytes if first_run else None,
+        peak_device_memory_bytes=first_run.peak_device_memory_bytes if first_run else None,
+        latency=_latency(side, trace, config) if trace and config else None,
     )
 
 
@@ -58,7 +58,7 @@ def _macs(counted: MacCount | None) -> Macs | None:
     )
 
 
-def _latency(side: Side, trace: Trace, config: Config, threads: int) -> Latency | None:
+def _latency(side: Side, trace: Trace, config: Config) -> Latency | None:
     from compaudit.measure.latency.estimate import summarise
 
     figures = summarise(trace, side.name, config.confidence)
@@ -70,13 +70,13 @@ def _latency(side: Side, trace: Trace, config: Config, threads: int) -> Latency 
         mean_s=figures.mean,
         p90_s=figures.p90,
         p99_s=figures.p99,
-        device_s=None,
+        device_s=figures.device,
         throughput_per_s=batch / figures.mean.value,
         calls=figures.calls,
         batch_size=batch,
-        threads=threads,
+        threads=side.settings.threads,
         device=config.device,
         providers=list(side.loaded.providers),
         nodes_by_provider=dict(side.loaded.nodes_by_provider),
-        settings=dict(side.loaded.settings),
+        settings=dict((side.first_run or side.loaded).settings),
     )

@@ -21,7 +21,7 @@ from compaudit import units
 from compaudit.errors import ExitCode, RequestError
 from compaudit.results import Check, Comparison, Estimate, Gate
 
-__all__ = ["Requirement", "exit_code_of", "judge", "parse_requirement"]
+__all__ = ["Requirement", "exit_code_of", "gate_of", "judge", "parse_requirement"]
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -74,7 +74,11 @@ def parse_requirement(text: str) -> Requirement:
 def judge(requirements: Iterable[Requirement], report: Comparison) -> Gate:
     """Judge every requirement; the gate's status is that of the worst check."""
     values = msgspec.to_builtins(report)
-    checks = [_check(requirement, values, report) for requirement in requirements]
+    return gate_of([_check(requirement, values, report) for requirement in requirements])
+
+
+def gate_of(checks: list[Check]) -> Gate:
+    """All checks together; ``none`` where there is none."""
     if not checks:
         return Gate(status="none", checks=[])
     statuses = {check.status for check in checks}

@@ -79,7 +79,7 @@ def _document(
     skipped = [Skipped(metric="models", reason=_naming_its_model(error)) for error in unread]
     for place, side in enumerate(sides):
         assert side.ledger is not None, "inspect raises where it cannot read"
-        result = model_result(side, None, None, 0)
+        result = model_result(side, None, None)
         fields = {name: getattr(result, name) for name in result.__struct_fields__}
         tensors = side.ledger.tensors
         inspected.append(

@@ -1,4 +1,4 @@
-"""The two models of an audit, what is known of each so far, and what went wrong."""
+"""The two models of an audit, how each is run, what is known of it, and what went wrong."""
 
 from __future__ import annotations
 
@@ -7,35 +7,41 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from compaudit.errors import CompauditError, InternalError
+from compaudit import machine
+from compaudit.errors import CompauditError, InternalError, RequestError
+from compaudit.models import open as models
+from compaudit.models.base import RunSettings
 
 if TYPE_CHECKING:
+    from compaudit.config import Config, Which
     from compaudit.data.base import Feed
-    from compaudit.measure.latency.experiment import ModelName
     from compaudit.measure.layers.weights import Weights
     from compaudit.measure.ledger import Ledger
     from compaudit.measure.macs.count import MacCount
     from compaudit.measure.memory import FirstRun
+    from compaudit.measure.resident import Resident
     from compaudit.models.base import Model, Source
     from compaudit.workers.workspace import Loaded
 
-__all__ = ["Pair", "Side"]
+__all__ = ["Pair", "Side", "open_pair"]
 
 
 @dataclass(slots=True)
 class Side:
     """One of the two models, and what is known of it so far.
 
-    `model` is None where only a worker could read it; `weights` are there all the same.
+    `settings` are those it is loaded and run with. `model` is None where only a worker could read
+    it; `weights` are there all the same.
     """
 
-    name: ModelName
+    name: Which
     source: Source
+    settings: RunSettings = field(default_factory=RunSettings)
     model: Model | None = None
     ledger: Ledger | None = None
     weights: Mapping[str, Weights] = field(default_factory=dict)
     loaded: Loaded | None = None
-    baseline_bytes: int = 0
+    baseline: Resident | None = None
     feeds: tuple[Feed, ...] | None = None
     batch_size: int = 1
     first_run: FirstRun | None = None
@@ -60,6 +66,26 @@ class Pair:
         """The sides that nothing has happened to yet."""
         return [side for side in self if side.alive]
 
+    @property
+    def running(self) -> list[Side]:
+        """Those of them that are ready to run: what they are fed is known."""
+        return [side for side in self.alive if side.feeds is not None]
+
+    @property
+    def takes_same_batch(self) -> bool:
+        """Whether those take equally many samples at once; otherwise times do not compare."""
+        return len({side.batch_size for side in self.running}) <= 1
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the work of one of them is done beside its process."""
+        return any(side.loaded is not None and side.loaded.on_gpu for side in self)
+
+    @property
+    def compares_cpu_time(self) -> bool:
+        """Whether processor time tells of the models: of one thread each, and of no GPU."""
+        return not self.on_gpu and all(side.settings.threads == 1 for side in self)
+
     @contextmanager
     def surviving(self, side: Side | None = None) -> Iterator[None]:
         """Record an error instead of raising it: the audit goes on with what still lives."""
@@ -77,3 +103,68 @@ class Pair:
         if side is not None:
             side.alive = False
         return side
+
+
+def open_pair(config: Config) -> Pair:
+    """Recognise both models, and decide how each of them is run.
+
+    Raises:
+        RequestError: a file is no model, or an option is not for models of its kind.
+    """
+    original = Side("original", models.recognise(config.original))
+    compressed = Side("compressed", models.recognise(config.compressed))
+    pair = Pair(original, compressed)
+    _require_compilable(config, pair)
+    for side in pair:
+        _require_onnx(config, side)
+        side.settings = _settings(config, side)
+    return pair
+
+
+def _settings(config: Config, side: Side) -> RunSettings:
+    options = config.of(side.name)
+    return RunSettings(
+        device=config.device,
+        threads=config.threads or machine.default_threads(),
+        compiled=config.compile and _is_torch(side),
+        trust_model_code=config.trust_model_code,
+        provider_options=options.provider_options,
+        session_options=options.session_options,
+        custom_op_libraries=options.custom_op_libraries,
+    )
+
+
+def _require_compilable(config: Config, pair: Pair) -> None:
+    """``--compile`` takes a PyTorch model; beside one, a model of another kind is left as it is."""
+    if config.compile and not any(_is_torch(side) for side in pair):
+        raise RequestError(
+            f"--compile is for PyTorch models, and neither {pair.original.source.label} nor "
+            f"{pair.compressed.source.label} is one",
+            hint="leave --compile out; ONNX Runtime optimises by itself",
+            code="not-compilable",
+            stage="open",
+        )
+
+
+def _require_onnx(config: Config, side: Side) -> None:
+    """What only ONNX Runtime understands is refused where it is said for a PyTorch model."""
+    own = config.only(side.name)
+    given = {
+        "provider-option": own.provider_options,
+        "session-option": own.session_options,
+        "custom-op-library": own.custom_op_libraries,
+    }
+    for option, values in given.items():
+        if values and _is_torch(side):
+            raise RequestError(
+                f"--{side.name}-{option} is for ONNX models, and {side.source.label} is run by "
+                "PyTorch",
+                hint=f"leave --{side.name}-{option} out",
+                code="not-for-this-model",
+                model=side.source.spec,
+                stage="open",
+            )
+
+
+def _is_torch(side: Side) -> bool:
+    return models.runtime_of(side.source) == "torch"

@@ -132,6 +132,8 @@ def format_rate(value: float | None) -> str:
         return f"{value:,.0f}×"
     if abs(value) >= 100:
         return f"{value:.0f}×"
+    if 0 < abs(value) < 0.0995:
+        return f"{_significant(value, 2)}×"
     return f"{value:.1f}×" if abs(value) >= 10 else f"{value:.2f}×"
 
 

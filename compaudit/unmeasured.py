@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["unmeasured", "unmeasured_parts"]
 
 _NOT_YET = "this version of compaudit does not measure it"
+_NO_GPU = "measured on a GPU only"
+_NO_ROOM_ON_DEVICE = "the time budget had no room for calls on the device alone"
 _NO_FLOOR = "the original could not be compared with itself at another optimisation level"
 
 
@@ -38,7 +40,7 @@ def unmeasured_parts(
             why = reason("latency", "it was not timed")
             skipped.append(Skipped(metric=f"{side.name}.latency", reason=why))
         else:
-            skipped += _short_tails(side.name, result.latency)
+            skipped += _missing_from_latency(side, result.latency)
     for rate in ("alpha", "beta", "space_saving"):
         if getattr(report, rate).macs is None:
             why = reason("macs", _why_no_alpha_macs(pair))
@@ -52,7 +54,7 @@ def unmeasured_parts(
     if report.delta is None:
         skipped.append(Skipped(metric="delta", reason=reason("latency", "it was not timed")))
     else:
-        skipped += _missing_from_delta(report.delta)
+        skipped += _missing_from_delta(report.delta, pair)
     if report.divergence is None:
         why = reason("divergence", "the models were not run together")
         skipped.append(Skipped(metric="divergence", reason=why))
@@ -91,9 +93,6 @@ def _why_no_alpha_macs(pair: Pair) -> str:
 
 def unmeasured(prefix: str, result: ModelResult, side: Side, not_run: str) -> list[Skipped]:
     """A reason for every figure of one model that is null."""
-    skipped = [
-        Skipped(metric=f"{prefix}.{key}", reason=_NOT_YET) for key in ("peak_device_memory_bytes",)
-    ]
     uncounted = side.ledger.uncounted if side.ledger else "the model could not be read"
     counted = {
         "parameters": uncounted or "it has none",
@@ -109,14 +108,28 @@ def unmeasured(prefix: str, result: ModelResult, side: Side, not_run: str) -> li
         "sha256": "a bare factory ships no file",
         "load_s": not_run,
         "first_inference_s": not_run,
-        "peak_memory_bytes": not_run,
+        **_why_no_memory(side, not_run),
     }
-    skipped += [
+    return [
         Skipped(metric=f"{prefix}.{key}", reason=reason)
         for key, reason in counted.items()
         if getattr(result, key) is None
     ]
-    return skipped
+
+
+def _why_no_memory(side: Side, not_run: str) -> dict[str, str]:
+    untold = "this system does not tell it"
+    on_gpu = side.loaded is not None and side.loaded.on_gpu
+    reasons = {
+        "peak_memory_bytes": untold,
+        "resident_anonymous_bytes": untold,
+        "resident_file_bytes": untold,
+        "peak_device_memory_bytes": "its framework does not tell it" if on_gpu else _NO_GPU,
+    }
+    return {
+        key: reason if side.first_run and getattr(side.first_run, key) is None else not_run
+        for key, reason in reasons.items()
+    }
 
 
 def _why_no_macs(side: Side) -> str:
@@ -125,34 +138,42 @@ def _why_no_macs(side: Side) -> str:
     return "its operations are not known, or were not asked for"
 
 
-def _short_tails(prefix: str, latency: Latency) -> list[Skipped]:
-    needed = {"p90_s": 64, "p99_s": 662}
-    skipped = [
-        Skipped(
-            metric=f"{prefix}.latency.{key}",
-            reason=f"{latency.calls} calls were timed, and it takes {calls}",
-        )
-        for key, calls in needed.items()
+def _missing_from_latency(side: Side, latency: Latency) -> list[Skipped]:
+    on_gpu = side.loaded is not None and side.loaded.on_gpu
+    reasons = {
+        "p90_s": f"{latency.calls} calls were timed, and it takes 64",
+        "p99_s": f"{latency.calls} calls were timed, and it takes 662",
+        "device_s": _NO_ROOM_ON_DEVICE if on_gpu else _NO_GPU,
+    }
+    return [
+        Skipped(metric=f"{side.name}.latency.{key}", reason=reason)
+        for key, reason in reasons.items()
         if getattr(latency, key) is None
     ]
-    skipped.append(Skipped(metric=f"{prefix}.latency.device_s", reason="measured on a GPU only"))
-    return skipped
 
 
-def _missing_from_delta(delta: Delta) -> list[Skipped]:
+def _missing_from_delta(delta: Delta, pair: Pair) -> list[Skipped]:
     reasons = {
         "low": f"an interval takes 3 epochs, and there was time for {delta.epochs}",
         "high": f"an interval takes 3 epochs, and there was time for {delta.epochs}",
         "minimal_detectable_effect": "there is no interval",
         "noise_floor": "the time budget had no room for the original against itself",
-        "cpu_time_ratio": "compared with one thread only",
-        "device_ratio": "measured on a GPU only",
+        "cpu_time_ratio": _why_no_cpu_time(pair),
+        "device_ratio": _NO_ROOM_ON_DEVICE if pair.on_gpu else _NO_GPU,
     }
     return [
         Skipped(metric=f"delta.{key}", reason=reason)
         for key, reason in reasons.items()
         if getattr(delta, key) is None
     ]
+
+
+def _why_no_cpu_time(pair: Pair) -> str:
+    if pair.on_gpu:
+        return "a GPU does the work, and processor time says nothing of it"
+    if not pair.compares_cpu_time:
+        return "compared with one thread only"
+    return "the processor clock of this system is too coarse for such short blocks"
 
 
 def _why_no_accuracy(samples: Samples | None, config: Config) -> str:

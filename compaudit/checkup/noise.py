@@ -12,14 +12,9 @@ from compaudit.config import DEFAULT_TIME_BUDGET_S
 from compaudit.data.base import DataRequest, Feed, SyntheticInput
 from compaudit.machine.lock import timing_lock
 from compaudit.measure.latency.arms import Subject, open_arms_of
+from compaudit.measure.latency.epochs import epoch_values
 from compaudit.measure.latency.estimate import estimate_delta, summarise
-from compaudit.measure.latency.experiment import (
-    Experiment,
-    ModelName,
-    Trace,
-    epoch_values,
-    run_experiment,
-)
+from compaudit.measure.latency.experiment import Experiment, ModelName, Trace, run_experiment
 from compaudit.measure.latency.plan import SENTINEL_SHARE
 from compaudit.models.base import RunSettings, Source
 from compaudit.models.onnx.builtin import BATCH, DESCRIPTION, INPUT, WIDTH, write_model

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from compaudit.cli import options
 from compaudit.cli.invocation import command_line
+from compaudit.cli.one_model import for_one_model, options_of
 
 __all__ = ["compare"]
 
 
+@for_one_model
 def compare(
     original: options.Original,
     compressed: options.Compressed,
@@ -23,6 +25,7 @@ def compare(
     seed: options.Seed = 0,
     device: options.Device = "cpu",
     threads: options.Threads = None,
+    compile_: options.Compile = False,
     batch_size: options.BatchSize = None,
     provider_option: options.ProviderOption = None,
     session_option: options.SessionOption = None,
@@ -46,6 +49,7 @@ def compare(
     timeout: options.Timeout = "300s",
     memory_limit: options.MemoryLimit = None,
     no_lock: options.NoLock = False,
+    **for_one: Any,
 ) -> int:
     """Audit a compressed model against its original."""
     from compaudit import config as settings
@@ -63,6 +67,7 @@ def compare(
         model_output=model_output,
         device=device,
         threads=threads,
+        compile=compile_,
         batch_size=batch_size,
         input_shapes=settings.parse_shapes(input_shape or ()),
         map_input=settings.parse_mapping("map-input", map_input or ()),
@@ -70,6 +75,8 @@ def compare(
         provider_options=settings.parse_mapping("provider-option", provider_option or ()),
         session_options=settings.parse_mapping("session-option", session_option or ()),
         custom_op_libraries=tuple(custom_op_library or ()),
+        original_only=options_of("original", for_one),
+        compressed_only=options_of("compressed", for_one),
         measurements=settings.select_measurements(only or (), skip or ()),
         time_budget_s=settings.parse_with_unit("time-budget", time_budget),
         resolution=settings.parse_with_unit("resolution", resolution) or 0.0,
@@ -85,7 +92,7 @@ def compare(
         timeout_s=settings.parse_with_unit("timeout", timeout) or 0.0,
         memory_limit_bytes=None if limit_bytes is None else int(limit_bytes),
     )
-    from compaudit import audit
+    from compaudit import audit, judging
     from compaudit.cli.progress import Terminal
     from compaudit.report import View
 
@@ -93,5 +100,5 @@ def compare(
         report = audit.compare(config, progress, command_line())
     if report.error is not None:
         out.say_error(report.error.message, report.error.hint)
-    verdict = audit.exit_code_of(report, config.inconclusive)
+    verdict = judging.exit_code_of(report)
     return out.deliver(report, report_format, output or [], verdict, View(layers=layers))

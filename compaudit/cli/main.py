@@ -13,8 +13,9 @@ from typing import NoReturn
 import typer
 
 from compaudit import interruption
-from compaudit.cli import compare, doctor, inspect, schema
+from compaudit.cli import compare, doctor, gate, inspect, schema
 from compaudit.cli.invocation import as_text, command_line, wants_json
+from compaudit.cli.one_model import OneModelCommand
 from compaudit.errors import CompauditError, ExitCode, InternalError, Interrupted, RequestError
 from compaudit.version import __version__
 
@@ -60,8 +61,9 @@ def _root(
         )
 
 
-app.command("compare")(compare.compare)
+app.command("compare", cls=OneModelCommand)(compare.compare)
 app.command("inspect")(inspect.inspect)
+app.command("gate")(gate.gate)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 

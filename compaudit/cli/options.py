@@ -66,6 +66,10 @@ Threads = Annotated[
         metavar="N", help="Threads of each model. Default: 1 below 4 cores, else cores − 1."
     ),
 ]
+Compile = Annotated[
+    bool,
+    typer.Option("--compile", help="Run PyTorch models through torch.compile."),
+]
 BatchSize = Annotated[
     int | None,
     typer.Option(
@@ -121,6 +125,39 @@ Inconclusive = Annotated[
     str,
     typer.Option(
         metavar="fail|warn|pass", help="What an undecided requirement means for the exit code."
+    ),
+]
+
+SavedReport = Annotated[
+    str,
+    typer.Argument(
+        metavar="REPORT.json", help="What compare -o REPORT.json wrote; - reads standard input."
+    ),
+]
+InconclusiveAgain = Annotated[
+    str | None,
+    typer.Option(
+        "--inconclusive",
+        metavar="fail|warn|pass",
+        help="What an undecided requirement means for the exit code. Default: fail with "
+        "--require, else as in the audit.",
+    ),
+]
+ConfidenceAgain = Annotated[
+    str | None,
+    typer.Option(
+        "--confidence",
+        metavar="SHARE",
+        help="Confidence of δ and the latencies. Default: the audit's; another takes its --raw "
+        "blocks.",
+    ),
+]
+ResolutionAgain = Annotated[
+    str | None,
+    typer.Option(
+        "--resolution",
+        metavar="SHARE",
+        help="Half-width of δ's interval that was aimed at. Default: the audit's; likewise.",
     ),
 ]
 

@@ -17,11 +17,16 @@ Outputs = dict[str, Any]
 
 
 class Pass(msgspec.Struct, frozen=True, kw_only=True):
-    """One pass over the data: what to open, how to feed each model, how many samples at once."""
+    """One pass over the data: what to open, how to feed each model, how many samples at once.
+
+    Attributes:
+        batch_sizes: the most samples at once for the original and for the compressed model; what
+            a model insists on wins.
+    """
 
     data: DataRequest
     samples: int
-    batch_size: int
+    batch_sizes: tuple[int, int]
     original: tuple[Feed, ...]
     compressed: tuple[Feed, ...]
 

@@ -38,10 +38,16 @@ class LocalEngine:
         """Show every sample to every meter once. Raises RequestError or MeasurementError."""
         for worker in (self._original, self._compressed):
             worker.call(_STAGE, open_samples, evaluation.data)
-        for start in range(0, evaluation.samples, evaluation.batch_size):
-            stop = min(start + evaluation.batch_size, evaluation.samples)
-            original = self._original.begin(_STAGE, infer, evaluation.original, start, stop)
-            compressed = self._compressed.begin(_STAGE, infer, evaluation.compressed, start, stop)
+        original_batch, compressed_batch = evaluation.batch_sizes
+        step = max(evaluation.batch_sizes)
+        for start in range(0, evaluation.samples, step):
+            stop = min(start + step, evaluation.samples)
+            original = self._original.begin(
+                _STAGE, infer, evaluation.original, start, stop, original_batch
+            )
+            compressed = self._compressed.begin(
+                _STAGE, infer, evaluation.compressed, start, stop, compressed_batch
+            )
             outputs = original(), compressed()
             for meter in meters:
                 meter.update(labels(start, stop), *outputs)
@@ -54,14 +60,16 @@ def open_samples(workspace: Workspace, request: DataRequest) -> int:
     return int(workspace.dataset.samples)
 
 
-def infer(workspace: Workspace, feeds: tuple[Feed, ...], start: int, stop: int) -> Outputs:
-    """The outputs for these samples, in as many runs as the model's own batch size demands.
+def infer(
+    workspace: Workspace, feeds: tuple[Feed, ...], start: int, stop: int, at_once: int
+) -> Outputs:
+    """The outputs for these samples, in runs of `at_once` or of what the model insists on.
 
     Where an output's first dimension does not count samples (a loss, a sequence with time first),
     the samples are run one by one and every output gets a first dimension that does.
     """
     fixed = next((feed.batch for feed in feeds if feed.batch is not None), None)
-    step = fixed or (1 if workspace.one_by_one else stop - start)
+    step = fixed or (1 if workspace.one_by_one else at_once)
     parts = []
     for first in range(start, stop, step):
         last = min(first + step, stop)
@@ -71,7 +79,7 @@ def infer(workspace: Workspace, feeds: tuple[Feed, ...], start: int, stop: int) 
         if not all(output.ndim and len(output) == rows for output in outputs.values()):
             if fixed is None and rows > 1:
                 workspace.one_by_one = True
-                return infer(workspace, feeds, start, stop)
+                return infer(workspace, feeds, start, stop, at_once)
             outputs = {name: _one_sample(name, output, rows) for name, output in outputs.items()}
         # A partial batch was filled up to the size the model insists on.
         parts.append({name: output[: last - first] for name, output in outputs.items()})

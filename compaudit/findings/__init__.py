@@ -7,13 +7,19 @@ CA4xx of quality.
 
 from __future__ import annotations
 
-from compaudit.findings import circumstances, quality, size, speed
-from compaudit.findings.evidence import Evidence, Rule
+from compaudit.findings import behaviour, circumstances, quality, size, speed
+from compaudit.findings.evidence import Evidence, Rule, Run
 from compaudit.results import Finding
 
-__all__ = ["RULES", "Evidence", "find"]
+__all__ = ["RULES", "Evidence", "Run", "find"]
 
-RULES: tuple[Rule, ...] = (*size.RULES, *speed.RULES, *circumstances.RULES, *quality.RULES)
+RULES: tuple[Rule, ...] = (
+    *size.RULES,
+    *speed.RULES,
+    *behaviour.RULES,
+    *circumstances.RULES,
+    *quality.RULES,
+)
 
 
 def find(evidence: Evidence) -> list[Finding]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from compaudit.models.base import Model
+from compaudit.models.base import Model, RunSettings
 from compaudit.results import (
     Accuracy,
     Delta,
@@ -17,13 +17,27 @@ from compaudit.results import (
     RatesWithLimit,
     TensorResult,
 )
+from compaudit.results.behaviour import MemoryGrowth, OutputChange
+from compaudit.results.placement import Fallback
 
-__all__ = ["Evidence", "Rule"]
+__all__ = ["Evidence", "Rule", "Run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How one model was run: its settings, and how many samples one inference takes."""
+
+    settings: RunSettings
+    batch_size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Everything a rule may look at. What was not measured is None, or empty."""
+    """Everything a rule may look at. What was not measured is None, or empty.
+
+    The keys of mappings are ``original`` and ``compressed``. `recompiled` counts the timed blocks
+    in which the framework compiled the model.
+    """
 
     original: ModelResult
     compressed: ModelResult
@@ -38,6 +52,12 @@ class Evidence:
     divergence: Divergence | None
     never_steady: tuple[str, ...]
     profile: Profile | None = None
+    runs: tuple[Run | None, Run | None] = (None, None)
+    usable_cores: int | None = None
+    output_changes: Mapping[str, OutputChange] = field(default_factory=dict)
+    memory_growth: Mapping[str, MemoryGrowth] = field(default_factory=dict)
+    recompiled: Mapping[str, int] = field(default_factory=dict)
+    fallbacks: Mapping[str, Fallback] = field(default_factory=dict)
 
 
 Rule = Callable[[Evidence], Finding | None]

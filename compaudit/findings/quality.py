@@ -6,7 +6,15 @@ from statistics import median
 
 from compaudit.findings.evidence import Evidence, Rule
 from compaudit.results import Finding
-from compaudit.units import format_decibels, format_interval, format_points, format_share
+from compaudit.results.behaviour import OutputChange
+from compaudit.units import (
+    format_decibels,
+    format_interval,
+    format_number,
+    format_part,
+    format_points,
+    format_share,
+)
 
 __all__ = ["RULES"]
 
@@ -14,6 +22,8 @@ _SERIOUS_LOSS = -0.02
 _RUINED_DB = 6.0
 _BELOW_OTHERS_DB = 20.0
 _ENOUGH_LAYERS = 3
+# What float16 rounds to. A GPU adds in another order each time, which changes less than that.
+_ROUNDING = 1e-3
 
 
 def accuracy_collapsed(evidence: Evidence) -> Finding | None:
@@ -37,21 +47,39 @@ def accuracy_collapsed(evidence: Evidence) -> Finding | None:
 
 
 def outputs_not_numbers(evidence: Evidence) -> Finding | None:
-    """CA402: an output of the compressed model is NaN or infinite."""
-    divergence = evidence.divergence
-    if divergence is None:
+    """CA402: an output is NaN or infinite, and the two models do not agree on where."""
+    if evidence.divergence is None:
         return None
-    for name, error in divergence.outputs.items():
-        if error.nonfinite_compressed:
-            return Finding(
-                code="CA402",
-                severity="error",
-                title="outputs are NaN or infinite",
-                detail=f"the compressed model's output {name!r} holds {error.nonfinite_compressed} "
-                f"values that are not numbers, the original's {error.nonfinite_original}",
-                hint="an overflow is likely: float16 ranges, a scale of zero, or a division",
-            )
-    return None
+    broken = [
+        (name, error)
+        for name, error in evidence.divergence.outputs.items()
+        # Infinities that both models agree on (a masked class) leave the figures as they are.
+        if error.max_abs_error is None and (error.nonfinite_compressed or error.nonfinite_original)
+    ]
+    if not broken:
+        return None
+    name, error = max(broken, key=lambda pair: pair[1].nonfinite_compressed > 0)
+    original, compressed = error.nonfinite_original, error.nonfinite_compressed
+    if not compressed:
+        return Finding(
+            code="CA402",
+            severity="warning",
+            title="the original's outputs are NaN or infinite",
+            detail=f"its output {name!r} holds {original} values that are not numbers, so that the "
+            "compressed model cannot be compared with it",
+            hint="give inputs that the original can take, with --data, or repair it first",
+        )
+    return Finding(
+        code="CA402",
+        severity="error",
+        title="outputs are NaN or infinite",
+        detail=f"the compressed model's output {name!r} holds {compressed} values that are not "
+        f"numbers, the original's {original or 'none'}",
+        hint="the original's are there without any compression: give inputs that it can take, with "
+        "--data, or repair it first"
+        if original
+        else "an overflow is likely: float16 ranges, a scale of zero, or a division",
+    )
 
 
 def one_layer_ruined(evidence: Evidence) -> Finding | None:
@@ -77,4 +105,53 @@ def one_layer_ruined(evidence: Evidence) -> Finding | None:
     )
 
 
-RULES: tuple[Rule, ...] = (accuracy_collapsed, outputs_not_numbers, one_layer_ruined)
+def outputs_change(evidence: Evidence) -> Finding | None:
+    """CA404: a model gives other outputs when it runs again on the same inputs."""
+    changes = evidence.output_changes
+    if not changes:
+        return None
+    rounding = all(_is_rounding(change) for change in changes.values())
+    detail = "; ".join(_change_text(model, change) for model, change in changes.items())
+    if rounding:
+        return Finding(
+            code="CA404",
+            severity="info",
+            title="outputs change from call to call, by rounding",
+            detail=f"run again on the same inputs, {detail}: as when a device adds in another "
+            "order each time",
+            hint="differences as small as that are not the compression's doing",
+        )
+    return Finding(
+        code="CA404",
+        severity="warning",
+        title="outputs change from call to call",
+        detail=f"run again on the same inputs, {detail}: divergence and accuracy contain that "
+        "noise, and another audit will give other figures",
+        hint="look for randomness (sampling, dropout that is still on) or state that the model "
+        "keeps from call to call",
+    )
+
+
+def _is_rounding(change: OutputChange) -> bool:
+    difference = change.largest_difference
+    return change.real and difference is not None and difference <= _ROUNDING * change.largest_value
+
+
+def _change_text(model: str, change: OutputChange) -> str:
+    text = f"the {model} model's output {change.output!r} "
+    if change.largest_difference is None:
+        text += change.what
+    else:
+        text += f"differed by up to {format_number(change.largest_difference)}"
+        if change.largest_value > 0:
+            share = format_part(change.largest_difference / change.largest_value)
+            text += f", {share} of its largest value"
+    return text + (f" (and {change.others} more of its outputs changed)" if change.others else "")
+
+
+RULES: tuple[Rule, ...] = (
+    accuracy_collapsed,
+    outputs_not_numbers,
+    one_layer_ruined,
+    outputs_change,
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compaudit.findings.evidence import Evidence, Rule
 from compaudit.results import Delta, Finding
-from compaudit.units import format_interval, format_rate, format_seconds, format_share
+from compaudit.units import format_count, format_interval, format_rate, format_seconds, format_share
 
 __all__ = ["RULES"]
 
@@ -48,7 +48,7 @@ def within_noise(evidence: Evidence) -> Finding | None:
 
 
 def never_steady(evidence: Evidence) -> Finding | None:
-    """CA203: warming up ended before the time of a call had settled."""
+    """CA203: the time of a call had not settled when warming up ended, or declined after it."""
     if not evidence.never_steady:
         return None
     return Finding(
@@ -56,8 +56,9 @@ def never_steady(evidence: Evidence) -> Finding | None:
         severity="info",
         title="never reached a steady state",
         detail=f"the time of a call of the {' and the '.join(evidence.never_steady)} model still "
-        "changed by more than 5 % when warming up was cut short",
-        hint="other work on this machine is likely; see: compaudit doctor",
+        "changed by more than 5 % after warming up",
+        hint="other work on this machine is likely, or the model itself takes now more time, now "
+        "less; see: compaudit doctor",
     )
 
 
@@ -83,6 +84,25 @@ def not_faster(evidence: Evidence) -> Finding | None:
     )
 
 
+def compiled_again(evidence: Evidence) -> Finding | None:
+    """CA205: the framework compiled a model while it was timed."""
+    if not evidence.recompiled:
+        return None
+    detail = " and ".join(
+        f"in {format_count(blocks)} of the {model} model's timed blocks"
+        for model, blocks in evidence.recompiled.items()
+    )
+    return Finding(
+        code="CA205",
+        severity="warning",
+        title="compiled again while it was timed",
+        detail=f"the framework compiled {detail}, long after the first call: their times are in "
+        "part those of the compiler",
+        hint="TORCH_LOGS=recompiles tells which value changes from call to call; leave --compile "
+        "out, or keep that value out of forward",
+    )
+
+
 def _because(evidence: Evidence) -> str:
     """The three causes that cost most, or nothing where no profile tells any."""
     if evidence.profile is None or not evidence.profile.causes:
@@ -105,4 +125,10 @@ def _delta_text(delta: Delta) -> str:
     return f"{format_rate(delta.value)} {interval}".strip()
 
 
-RULES: tuple[Rule, ...] = (smaller_but_slower, within_noise, never_steady, not_faster)
+RULES: tuple[Rule, ...] = (
+    smaller_but_slower,
+    within_noise,
+    never_steady,
+    not_faster,
+    compiled_again,
+)

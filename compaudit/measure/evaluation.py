@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from compaudit.config import Config, Task
+from compaudit.config import Config, Task, Which
 from compaudit.data.base import Feed
 from compaudit.engines.base import Engine, Meter, Pass
 from compaudit.errors import RequestError
 from compaudit.measure.accuracy import TASKS, ClassificationMeter, RegressionMeter, choose_task
+from compaudit.measure.batches import evaluation_batch
 from compaudit.measure.divergence import DivergenceMeter
+from compaudit.measure.outputs import Renaming, UnderPairNames
 from compaudit.measure.signature import Samples
 from compaudit.results import Accuracy, Divergence, Skipped
 
 __all__ = ["Evaluated", "Evaluation"]
 
-# Large enough to keep the cores busy, small enough for any model that runs at all.
-_BATCH = 64
 # Enough to see what the runtime's own choices do to the outputs.
 _FLOOR_SAMPLES = 128
 
@@ -66,7 +66,7 @@ class Evaluation:
         engine.evaluate(
             self._pass(self._samples.dataset.samples, original, compressed),
             self._samples.labels_of,
-            meters,
+            [UnderPairNames(meters, self._renaming("original"), self._renaming("compressed"))],
             self._on_progress,
         )
 
@@ -79,8 +79,12 @@ class Evaluation:
         """The original against itself at another optimisation level: what is mere rounding."""
         floor = self._meter({})
         samples = min(_FLOOR_SAMPLES, self._samples.dataset.samples)
+        renaming = self._renaming("original")
         engine.evaluate(
-            self._pass(samples, original, original), lambda start, stop: None, [floor], _ignore
+            self._pass(samples, original, original, twice=True),
+            lambda start, stop: None,
+            [UnderPairNames([floor], renaming, renaming)],
+            _ignore,
         )
         self._floor = floor
 
@@ -108,11 +112,26 @@ class Evaluation:
             output=self._config.model_output,
         )
 
-    def _pass(self, samples: int, original: tuple[Feed, ...], compressed: tuple[Feed, ...]) -> Pass:
+    def _renaming(self, which: Which) -> Renaming:
+        return Renaming(which, self._config.only(which).map_output)
+
+    def _pass(
+        self,
+        samples: int,
+        original: tuple[Feed, ...],
+        compressed: tuple[Feed, ...],
+        *,
+        twice: bool = False,
+    ) -> Pass:
+        """One pass over so many samples; `twice` where both are the original."""
+        second: Which = "original" if twice else "compressed"
         return Pass(
             data=self._samples.request,
             samples=samples,
-            batch_size=self._config.batch_size or _BATCH,
+            batch_sizes=(
+                evaluation_batch(self._config, "original"),
+                evaluation_batch(self._config, second),
+            ),
             original=original,
             compressed=compressed,
         )

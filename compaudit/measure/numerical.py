@@ -75,6 +75,8 @@ class NumericalError:
                 "models, which no average may hide"
             )
             return {}, dict.fromkeys(_FIGURES, reason)
+        if self.nonfinite[0] == self.elements:
+            return {}, dict.fromkeys(_FIGURES, "both models give infinities and no number")
         if not all(map(math.isfinite, (self._error_power, *self._powers))):
             return {}, dict.fromkeys(_FIGURES, "its numbers are too large to be squared")
         figures = {

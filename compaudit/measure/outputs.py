@@ -2,17 +2,30 @@
 
 Outputs are matched by name; ``--map-output a=b`` says otherwise; never silently by position. Only a
 framework that gives outputs no names (a PyTorch module returning a tensor) leaves one to one.
+
+Before that, ``--original-map-output a=b`` and ``--compressed-map-output a=b`` give the output b of
+one model the name a: the pair's names, by which all the rest goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from compaudit.engines.base import Outputs
+from numpy.typing import NDArray
+
+from compaudit.config import Which
+from compaudit.engines.base import Meter, Outputs
 from compaudit.errors import RequestError
 
-__all__ = ["OutputPair", "check_shapes", "match_outputs"]
+__all__ = [
+    "OutputPair",
+    "Renaming",
+    "UnderPairNames",
+    "check_shapes",
+    "match_outputs",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +34,50 @@ class OutputPair:
 
     original: str
     compressed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Renaming:
+    """The pair's names of one model's outputs: name in the pair → name in that model."""
+
+    which: Which
+    mapping: Mapping[str, str]
+
+    def apply(self, outputs: Outputs) -> Outputs:
+        """The outputs under the pair's names, in their order.
+
+        Raises:
+            RequestError: the model has no output of that name, or two would be called the same.
+        """
+        for name, own in self.mapping.items():
+            option = f"--{self.which}-map-output {name}={own}"
+            if own not in outputs:
+                raise _mismatch(
+                    f"{option}: the {self.which} model has no output {own!r}",
+                    f"it has {_listed(outputs)}",
+                )
+            if name in outputs and name not in self.mapping.values():
+                raise _mismatch(
+                    f"{option}: the {self.which} model has another output called {name!r}",
+                    "give that one another name too, or choose a name that is free",
+                )
+        names = {own: name for name, own in self.mapping.items()}
+        return {names.get(own, own): array for own, array in outputs.items()}
+
+
+class UnderPairNames:
+    """A meter that hands outputs on to others, under the pair's names."""
+
+    def __init__(self, meters: Sequence[Meter], original: Renaming, compressed: Renaming) -> None:
+        self._meters = meters
+        self._original = original
+        self._compressed = compressed
+
+    def update(self, labels: NDArray[Any] | None, original: Outputs, compressed: Outputs) -> None:
+        """Take in one batch. Raises RequestError where a name that was given is wrong."""
+        renamed = self._original.apply(original), self._compressed.apply(compressed)
+        for meter in self._meters:
+            meter.update(labels, *renamed)
 
 
 def match_outputs(

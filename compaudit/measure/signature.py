@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,23 +10,56 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compaudit.config import Config, did_you_mean
-from compaudit.data.base import LABELS, ArrayInfo, DataRequest, Dataset, Feed, feeds_for
+from compaudit.config import Config, ModelOptions, Which
+from compaudit.data.base import (
+    LABELS,
+    ArrayInfo,
+    DataRequest,
+    Dataset,
+    Feed,
+    SyntheticInput,
+    feeds_for,
+)
 from compaudit.data.open import open_data
 from compaudit.data.synthetic import SAMPLES, invent_inputs
 from compaudit.errors import RequestError
-from compaudit.models.base import Model, Value
+from compaudit.models.base import Dimension, Model, Value
 from compaudit.workers.workspace import Loaded
 
 __all__ = [
     "Samples",
+    "Signature",
     "choose_samples",
-    "common_batch",
     "feeds_of",
     "require_inputs",
     "require_labels",
     "sizes_of_one_sample",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What one loaded model takes.
+
+    Attributes:
+        which: of the two.
+        model: how the user named it.
+        options: what was asked for it, `Config.of`.
+        loaded: what loading told.
+        read: what reading told; None where only a worker could read it.
+    """
+
+    which: Which
+    model: str
+    options: ModelOptions
+    loaded: Loaded
+    read: Model | None = None
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """Its inputs, and where it leaves their shapes open, what ``--input-shape`` says."""
+        shapes = self.options.input_shapes
+        return tuple(_shaped(value, shapes.get(value.name)) for value in self.loaded.inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +91,12 @@ class Samples:
         return tuple(array for array in self.dataset.arrays if array.name != self.labels)
 
 
-def choose_samples(config: Config, signatures: list[tuple[str, Loaded, Model | None]]) -> Samples:
+def choose_samples(config: Config, signatures: Sequence[Signature]) -> Samples:
     """The data that was given, or made-up inputs that suit the first model.
 
     Args:
         config: what the user asked for.
-        signatures: of every model that loaded, the original first: its name, what loading told,
-            and what reading told.
+        signatures: of every model that loaded, the original first.
 
     Raises:
         RequestError: the data cannot be opened, or inputs cannot be made up.
@@ -73,27 +106,44 @@ def choose_samples(config: Config, signatures: list[tuple[str, Loaded, Model | N
         dataset = open_data(request)
         labels = next((a.name for a in dataset.arrays if a.name in LABELS), None)
         return Samples(request, dataset, labels)
-    name, loaded, read = signatures[0]
-    inputs = _completed(loaded.inputs, [other.inputs for _, other, _ in signatures[1:]])
-    synthetic = invent_inputs(inputs, config.input_shapes, read, name)
+    first, *others = signatures
+    inputs = _completed(first.loaded.inputs, [other.inputs for other in others])
+    made_up = invent_inputs(inputs, first.options.input_shapes, first.read, first.model)
     request = DataRequest(
         limit=config.limit,
         seed=config.seed,
-        synthetic=synthetic,
-        samples=max(SAMPLES, config.batch_size or 0),
+        synthetic=_as_arrays(made_up, first.options.map_input),
+        samples=max(SAMPLES, *(one.options.batch_size or 0 for one in signatures)),
     )
     return Samples(request, open_data(request), None)
 
 
-def require_inputs(config: Config, loaded: list[Loaded]) -> None:
-    """Refuse a ``--map-input`` to an input that no model has. Raises RequestError."""
-    known = {value.name for model in loaded for value in model.inputs}
-    for name in config.map_input.values():
+def require_inputs(config: Config, signatures: Sequence[Signature]) -> None:
+    """Refuse options that name an input which the model, or either of both, lacks.
+
+    Raises:
+        RequestError: a ``--map-input`` or ``--input-shape`` does, or one for that model only.
+    """
+    for one in signatures:
+        known = {value.name for value in one.loaded.inputs}
+        own = config.only(one.which)
+        _require(f"{one.which}-map-input", own.map_input.values(), known, one.model)
+        _require(f"{one.which}-input-shape", own.input_shapes, known, one.model)
+    if len(signatures) == 2:
+        known = {value.name for one in signatures for value in one.loaded.inputs}
+        _require("map-input", config.map_input.values(), known, None)
+        _require("input-shape", config.input_shapes, known, None)
+
+
+def _require(option: str, names: Iterable[str], known: set[str], model: str | None) -> None:
+    for name in names:
         if name not in known:
             raise RequestError(
-                f"--map-input names {name!r}, which is no input of either model",
-                hint=did_you_mean(name, sorted(known)),
+                f"--{option} names {name!r}, which is no input of {model or 'either model'}",
+                hint=f"{'its' if model else 'their'} inputs are "
+                + ", ".join(map(repr, sorted(known))),
                 code="unknown-input",
+                model=model,
                 stage="data",
             )
 
@@ -121,72 +171,55 @@ def require_labels(config: Config, samples: Samples) -> None:
         )
 
 
-def feeds_of(config: Config, model: str, loaded: Loaded, samples: Samples) -> tuple[Feed, ...]:
+def feeds_of(signature: Signature, samples: Samples) -> tuple[Feed, ...]:
     """Which array feeds which input of one model. Raises RequestError where they do not fit."""
-    inputs = tuple(
-        msgspec.structs.replace(value, shape=_open_batch(config.input_shapes[value.name]))
-        if value.shape is None and value.name in config.input_shapes
-        else value
-        for value in loaded.inputs
-    )
-    unknown = set(config.input_shapes) - {value.name for value in loaded.inputs}
-    if unknown and config.data is None:
-        name = min(unknown)
-        raise RequestError(
-            f"--input-shape names {name!r}, which is no input of {model}",
-            hint=f"its inputs are {', '.join(repr(value.name) for value in loaded.inputs)}",
-            code="unknown-input",
-            model=model,
-            stage="data",
-        )
-    return feeds_for(inputs, samples.inputs, config.map_input, model)
+    return feeds_for(signature.inputs, samples.inputs, signature.options.map_input, signature.model)
 
 
-def sizes_of_one_sample(config: Config) -> dict[str, tuple[int, ...]]:
+def sizes_of_one_sample(config: Config, which: Which) -> dict[str, tuple[int, ...]]:
     """The inputs' sizes at batch 1, as ``--input-shape`` and the data tell them, by name."""
-    sizes = {name: (1, *shape[1:]) for name, shape in config.input_shapes.items()}
+    options = config.of(which)
+    sizes = {name: (1, *shape[1:]) for name, shape in options.input_shapes.items()}
     if config.data is not None:
         arrays = open_data(DataRequest(uri=config.data)).arrays
         told = {array.name: (1, *array.shape) for array in arrays if array.name not in LABELS}
-        renamed = {config.map_input.get(name, name): size for name, size in told.items()}
+        renamed = {options.map_input.get(name, name): size for name, size in told.items()}
         sizes = {**told, **renamed, **sizes}
     return sizes
 
 
-def common_batch(config: Config, fed: list[tuple[str, tuple[Feed, ...]]]) -> int:
-    """How many samples one timed inference takes: the same for every model.
+def _as_arrays(
+    made_up: tuple[SyntheticInput, ...], mapping: Mapping[str, str]
+) -> tuple[SyntheticInput, ...]:
+    """What was made up for inputs, under the names of the arrays that feed them.
 
-    Args:
-        config: what was asked for.
-        fed: every model's name and feeds.
-
-    Raises:
-        RequestError: the models insist on different numbers, or on another than was asked for.
+    An array that feeds two inputs is made up once, for the input of its own name.
     """
-    insisting = {
-        feed.batch: model for model, feeds in fed for feed in feeds if feed.batch is not None
-    }
-    if len(insisting) > 1:
-        (first, one), (second, other) = list(insisting.items())[:2]
-        raise RequestError(
-            f"{one} takes {first} samples at once and {other} takes {second}: their times do not "
-            "compare",
-            hint="export both with the same, or an open, batch dimension",
-            code="batch-sizes-differ",
-            stage="data",
-        )
-    if not insisting:
-        return config.batch_size or 1
-    ((batch, model),) = insisting.items()
-    if config.batch_size not in (None, batch):
-        raise RequestError(
-            f"{model} takes {batch} samples at once, and --batch-size asks for {config.batch_size}",
-            hint="leave --batch-size out, or export it with an open batch dimension",
-            code="batch-sizes-differ",
-            model=model,
-            stage="data",
-        )
-    return batch
+    array_of = {target: array for array, target in mapping.items()}
+    arrays: dict[str, SyntheticInput] = {}
+    for one in made_up:
+        name = array_of.get(one.name, one.name)
+        if name == one.name or name not in arrays:
+            arrays[name] = msgspec.structs.replace(one, name=name)
+    return tuple(arrays.values())
+
+
+def _shaped(value: Value, asked: tuple[int, ...] | None) -> Value:
+    """An input with the sizes that it leaves open as they were asked for, but for the first."""
+    if asked is None:
+        return value
+    shape: tuple[Dimension, ...]
+    if value.shape is None:
+        shape = (None, *asked[1:])
+    elif len(value.shape) == len(asked):
+        shape = (*value.shape[:1], *map(_chosen, value.shape[1:], asked[1:]))
+    else:
+        return value
+    return msgspec.structs.replace(value, shape=shape)
+
+
+def _chosen(stated: Dimension, asked: int) -> int:
+    return stated if isinstance(stated, int) and stated > 0 else asked
 
 
 def _completed(inputs: tuple[Value, ...], others: list[tuple[Value, ...]]) -> tuple[Value, ...]:
@@ -202,7 +235,3 @@ def _completed(inputs: tuple[Value, ...], others: list[tuple[Value, ...]]) -> tu
         else:
             completed.append(value)
     return tuple(completed)
-
-
-def _open_batch(shape: tuple[int, ...]) -> tuple[int | None, ...]:
-    return (None, *shape[1:])

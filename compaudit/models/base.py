@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -263,10 +264,13 @@ class Inference:
         call: one inference. Without `synchronise` it ends when its result is there.
         synchronise: waits until the device has done all that was called; None where there is
             nothing to wait for.
+        around: a context that many calls in a row may be made in, which spares each of them to
+            enter it: torch's inference mode. `call` does without it as well.
     """
 
     call: Callable[[], object]
     synchronise: Callable[[], object] | None = None
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 class Runner(Protocol):

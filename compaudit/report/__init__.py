@@ -64,12 +64,13 @@ def _table(report: Report, view: View, surface: _Surface) -> bytes:
     from compaudit.report.characters import characters_for
     from compaudit.report.rows.checkup import checkup_page
     from compaudit.report.rows.comparison import comparison_page
+    from compaudit.report.rows.gate import gate_page
     from compaudit.report.rows.inspection import inspection_page
     from compaudit.report.table import render_table
 
     match report:
         case Comparison():
-            page = comparison_page(report, view)
+            page = gate_page(report, view) if view.verdict_only else comparison_page(report, view)
         case Inspection():
             page = inspection_page(report, view)
         case Checkup():

@@ -20,9 +20,11 @@ class View:
         tensors: every stored tensor.
         sort: the order of both, largest first and names from A to Z; that of the model where None.
         top: how many of each; the rest is summed up in one row.
+        verdict_only: what was concluded and judged, without what it rests on.
     """
 
     layers: bool = False
     tensors: bool = False
     sort: Sort | None = None
     top: int | None = None
+    verdict_only: bool = False

@@ -181,10 +181,14 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RawBlock(msgspec.Struct, frozen=True, kw_only=True):
-    """One timed block: `times_s` holds every call after the first, which is discarded.
+    """One timed block of calls, each of one batch; the block's value is elapsed_s / calls.
 
-    `compilations` counts how often the framework compiled the model meanwhile, `resident_bytes` is
-    the worker's memory after it. Blocks on a device have no `times_s`: their calls are queued.
+    `elapsed_s` is the time of all `calls` together, `cpu_s` the worker's processor time meanwhile,
+    `times_s` each call's own. Of fast models one call goes before them that is in none of these: it
+    pays for the idle time. An `epoch` is a pair of fresh processes, a `quad` four blocks in it in
+    the order ABBA or BAAB, `position` the place in the quad. `compilations` counts how often the
+    framework compiled the model meanwhile, `resident_bytes` is the worker's memory after it. Blocks
+    on a device have no `times_s`: their calls are queued.
     """
 
     epoch: int
@@ -200,10 +204,11 @@ class RawBlock(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RawSamples(msgspec.Struct, frozen=True, kw_only=True):
-    """Every timed block, so that the verdict can be computed again.
+    """Every timed block in the order of the run, so that the verdict can be computed again.
 
-    `device` holds the blocks on a GPU without the copies there and back. `two_looks` says that the
-    experiment could have been extended, so that the error is shared between two looks.
+    In `sentinel` both models are the original, and `compressed` is its second copy. `device` holds
+    the blocks on a GPU without the copies there and back. `two_looks` says that the experiment
+    could have been extended, so that the error is shared between two looks.
     """
 
     blocks: list[RawBlock]

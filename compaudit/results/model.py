@@ -64,6 +64,10 @@ class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
     `precision` counts parameters by the element type they are stored in, `computed_precision` by
     the one that the graph computes with them in (``unknown`` where no graph tells), `schemes` by
     how they are quantised: per_tensor, per_channel, blocked, or none.
+
+    Memory is what loading and three runs took above the framework alone. `peak_memory_bytes` is the
+    most that was resident; `resident_anonymous_bytes` (the process's own) and `resident_file_bytes`
+    (mapped files, which the system may drop and read again) what still was at the end.
     """
 
     path: str
@@ -86,6 +90,8 @@ class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
     load_s: float | None
     first_inference_s: float | None
     peak_memory_bytes: int | None
+    resident_anonymous_bytes: int | None
+    resident_file_bytes: int | None
     peak_device_memory_bytes: int | None
     latency: Latency | None
 

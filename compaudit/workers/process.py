@@ -24,7 +24,7 @@ __all__ = ["ModelProcess"]
 
 _BURIAL_S = 1.0
 """How long to wait for the end of a process that was killed; a driver may hold it up."""
-_STOP_S = 0.25
+_STOP_S = 2.0
 # A third faster for large outputs than the usual 64 KiB.
 _PIPE_BYTES = 2**20
 # The very package that the parent runs, wherever else another compaudit is installed; everything

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-__all__ = ["cause_of_death", "doing"]
+__all__ = ["cause_of_death", "doing", "memory_hint"]
 
 _STAGES = {
     "read": "being read",
@@ -14,12 +14,20 @@ _STAGES = {
     "warm-up": "warming up",
     "latency": "being timed",
     "evaluate": "being evaluated",
+    "profile": "being profiled",
 }
+_WITHOUT_INPUTS = ("read", "load", "shapes")
 
 
 def doing(stage: str) -> str:
     """What the model was doing in this stage."""
     return _STAGES.get(stage, stage)
+
+
+def memory_hint(stage: str) -> str:
+    """What helps a model that took more memory than it may; before it has inputs, no batch size."""
+    hint = "raise --memory-limit"
+    return hint if stage in _WITHOUT_INPUTS else f"{hint}, or use a smaller --batch-size"
 
 
 def cause_of_death(status: int | None, last_words: str) -> tuple[str, str]:

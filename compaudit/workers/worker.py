@@ -20,7 +20,7 @@ from compaudit.units import format_bytes, format_seconds
 from compaudit.workers import protocol, spare
 from compaudit.workers.limits import Limits, outgrown
 from compaudit.workers.process import ModelProcess
-from compaudit.workers.wording import cause_of_death, doing
+from compaudit.workers.wording import cause_of_death, doing, memory_hint
 from compaudit.workers.workspace import Workspace
 
 __all__ = ["Pending", "Worker"]
@@ -235,7 +235,7 @@ class Worker:
             self._fault = self._error(
                 f"used {format_bytes(used)} while {doing(self._stage)}, above the limit of "
                 f"{format_bytes(self._memory_bytes)}",
-                "raise --memory-limit, or use a smaller --batch-size",
+                memory_hint(self._stage),
                 "out-of-memory",
             )
 
@@ -269,6 +269,8 @@ class Worker:
         message = error.message
         if error.kind in kinds and self.model not in message:
             message = f"{self.model}: {message}"
+        if error.kind == "measurement":
+            message = f"{message} (while {doing(self._stage)})"
         return kinds.get(error.kind, InternalError)(
             message, hint=error.hint, code=error.code, model=self.model, stage=self._stage
         )

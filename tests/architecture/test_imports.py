@@ -17,18 +17,20 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("api",),
-    ("audit", "inspection", "checkup"),
-    ("execution", "reading", "document", "figures", "unmeasured", "pair"),
+    ("audit", "inspection", "checkup", "judging"),
+    ("execution", "timing", "feeding", "reading", "document", "figures", "unmeasured", "pair"),
     ("measure", "findings", "gate", "report"),
     ("engines",),
     ("workers",),
-    ("models", "data", "machine", "cache", "envelope", "progress"),
+    ("models", "data", "machine", "cache", "envelope", "progress", "saved"),
     ("theory", "results", "config", "interruption"),
     ("errors", "units", "version", ""),
 )
 # Rooms that may import one another on their own layer.
 BESIDE = {
     "execution",
+    "timing",
+    "feeding",
     "reading",
     "document",
     "figures",
@@ -118,7 +120,9 @@ def test_theory_knows_only_numbers(path: Path) -> None:
 HEAVY = ("numpy", "onnx", "onnxruntime", "torch", "scipy", "jinja2", "matplotlib")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["compare", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["compare", "--help"], ["gate", "--help"]]
+)
 def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "compaudit", *arguments],

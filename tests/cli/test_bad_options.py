@@ -28,6 +28,14 @@ USAGE = [
     (("--confidence", "100%"), "--confidence", "between"),
     (("--memory-limit", "plenty"), "--memory-limit", "2GiB"),
     (("--memory-limit", "2"), "--memory-limit", "at least 1048576"),
+    (("--device", "tpu"), "'tpu'", "cuda:N"),
+    (("--device", "CUDA"), "'CUDA'", "did you mean 'cuda'?"),
+    (("--device", "cuda:-1"), "'cuda:-1'", "cuda:N"),
+    (("--device", "cuda:x"), "'cuda:x'", "cuda:N"),
+    (("--device", "cpu:0"), "'cpu:0'", "cuda:N"),
+    (("--device", ""), "''", "cuda:N"),
+    (("--device", "cpuexecutionprovider"), "'cpu", "did you mean 'CPUExecutionProvider'?"),
+    (("--device", "tensorrt"), "'tensorrt'", "did you mean 'TensorrtExecutionProvider'?"),
     (("--task", "clasification"), "clasification", "did you mean 'classification'?"),
     (("--inconclusive", "maybe"), "--inconclusive", "fail"),
     (("--format", "jsn"), "--format", "did you mean 'json'?"),
@@ -84,7 +92,7 @@ def test_unknown_names_of_inputs_and_outputs_and_devices(run_all: RunAll) -> Non
         ("--input-shape", "pixels=1x4"): ("'pixels'", "'input'"),
         ("--map-output", "scores=logits"): ("'scores'", "'logits'"),
         ("--model-output", "scores"): ("'scores'", "'logits'"),
-        ("--device", "gpu"): ("'gpu'", "CPUExecutionProvider"),
+        ("--device", "NoneExecutionProvider"): ("'NoneExecutionProvider'", "CPUExecutionProvider"),
     }
     outcomes = run_all({option: (*pair, *option) for option in cases})
     for option, (said, hint) in cases.items():

@@ -14,6 +14,7 @@ from scipy.special import rel_entr, softmax
 from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
 
 import compaudit
+from compaudit.config import ModelOptions
 from compaudit.errors import RequestError
 from compaudit.results import Comparison, encode_report
 
@@ -248,3 +249,22 @@ def test_the_api_refuses_unknown_settings() -> None:
     with pytest.raises(RequestError) as caught:
         compaudit.compare("a.onnx", "b.onnx", time_budget=3)
     assert "time_budget_s" in caught.value.hint
+
+
+def test_the_api_takes_options_of_one_model() -> None:
+    alike = audit("digits_int8.onnx", "accuracy", data=DATA, limit=100)
+    apart = audit(
+        "digits_int8.onnx",
+        "accuracy",
+        data=DATA,
+        limit=100,
+        original_only={"batch_size": 7},
+        compressed_only=ModelOptions(batch_size=30),
+    )
+    assert alike.accuracy is not None
+    assert apart.accuracy is not None
+    assert apart.accuracy.top1 == alike.accuracy.top1
+    assert apart.accuracy.flips == alike.accuracy.flips
+    assert "7 against 30" in next(f.detail for f in apart.findings if f.code == "CA303")
+    with pytest.raises(RequestError, match="batchsize"):
+        audit("digits_int8.onnx", original_only={"batchsize": 7})

@@ -54,11 +54,11 @@ class Runnable:
     """As much of a runner as a trace needs: meta tensors have no arrays to be fed."""
 
     def __init__(self, module: nn.Module, inputs: Any) -> None:
-        self._forward, self._inputs = module, inputs
+        self.module, self.compiled, self._inputs = module, False, inputs
 
     def run(self, feeds: Any) -> None:
         with torch.inference_mode():
-            self._forward(self._inputs)
+            self.module(self._inputs)
 
 
 @cache

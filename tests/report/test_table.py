@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 import canned
+import canned_gpu
 import msgspec
 import pytest
 from rich.cells import cell_len
@@ -14,6 +15,24 @@ Golden = Callable[[str, str], None]
 @pytest.mark.parametrize("width", [80, 120])
 def test_comparison_reads_as_a_person_has_seen_it(golden: Golden, width: int) -> None:
     golden(f"comparison-{width}.txt", render(canned.comparison(), "table", width).decode())
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_comparison_on_a_gpu_reads_as_a_person_has_seen_it(golden: Golden, width: int) -> None:
+    golden(f"comparison-gpu-{width}.txt", render(canned_gpu.comparison(), "table", width).decode())
+
+
+def test_what_ran_both_alike_is_said_once() -> None:
+    report = canned_gpu.comparison()
+    alike = msgspec.structs.replace(report, compressed=report.original)
+    (line,) = (
+        line for line in render(alike, "table", 160).decode().splitlines() if "use_tf32" in line
+    )
+    assert line.startswith("Both are run by CUDAExecutionProvider (120 nodes), CPUExecution")
+
+
+def test_the_usual_cpu_is_not_explained() -> None:
+    assert "CPUExecutionProvider" not in render(canned.comparison(), "table", 120).decode()
 
 
 def test_inspection_reads_as_a_person_has_seen_it(golden: Golden) -> None:

@@ -1,8 +1,11 @@
+from typing import Any
+
 import pytest
 
 from compaudit.config import (
     MEASUREMENTS,
     Config,
+    ModelOptions,
     parse_mapping,
     parse_shapes,
     parse_with_unit,
@@ -56,6 +59,11 @@ def test_broken_shapes_are_refused(text: str) -> None:
         {"task": "clasification"},
         {"inconclusive": "maybe"},
         {"custom_op_libraries": ("a.so",)},
+        {"map_input": {"x": "a", "y": "a"}},
+        {"original_only": ModelOptions(batch_size=0)},
+        {"original_only": ModelOptions(map_output={"x": "a", "y": "a"})},
+        {"compressed_only": ModelOptions(map_input={"x": "a", "y": "a"})},
+        {"compressed_only": ModelOptions(custom_op_libraries=("a.so",))},
     ],
 )
 def test_impossible_settings_are_refused(settings: dict[str, object]) -> None:
@@ -71,3 +79,74 @@ def test_options_with_units() -> None:
     assert parse_with_unit("time-budget", None) is None
     with pytest.raises(RequestError, match="time-budget"):
         parse_with_unit("time-budget", "3 GiB")
+
+
+# ---------------------------------------------------------------------------- for one model only
+
+
+def config(**settings: Any) -> Config:
+    return Config(original="a", compressed="b", **settings)
+
+
+def test_what_is_said_for_one_model_adds_to_what_holds_for_both_and_wins() -> None:
+    both = config(
+        batch_size=4,
+        input_shapes={"x": (1, 2), "y": (1, 3)},
+        provider_options={"k": "1", "l": "2"},
+        session_options={"s": "1"},
+        custom_op_libraries=("common.so",),
+        trust_model_code=True,
+        original_only=ModelOptions(
+            batch_size=8,
+            input_shapes={"y": (1, 5), "z": (1, 7)},
+            provider_options={"l": "3"},
+            session_options={"t": "2"},
+            custom_op_libraries=("own.so", "common.so"),
+        ),
+    )
+    original, compressed = both.of("original"), both.of("compressed")
+    assert (original.batch_size, compressed.batch_size) == (8, 4)
+    assert original.input_shapes == {"x": (1, 2), "y": (1, 5), "z": (1, 7)}
+    assert compressed.input_shapes == {"x": (1, 2), "y": (1, 3)}
+    assert original.provider_options == {"k": "1", "l": "3"}
+    assert compressed.provider_options == {"k": "1", "l": "2"}
+    assert original.session_options == {"s": "1", "t": "2"}
+    assert original.custom_op_libraries == ("common.so", "own.so")
+    assert compressed.custom_op_libraries == ("common.so",)
+
+
+def test_maps_of_one_model() -> None:
+    both = config(
+        map_input={"p": "a", "q": "b"},
+        map_output={"y": "z"},
+        compressed_only=ModelOptions(map_input={"r": "a"}, map_output={"y": "out"}),
+    )
+    # One array feeds an input: the own one. The common --map-output pairs, it renames nothing.
+    assert both.of("compressed").map_input == {"q": "b", "r": "a"}
+    assert both.of("compressed").map_output == {"y": "out"}
+    assert both.of("original").map_input == {"p": "a", "q": "b"}
+    assert both.of("original").map_output == {}
+
+
+def test_errors_name_the_option_for_one_model() -> None:
+    with pytest.raises(RequestError, match="--compressed-batch-size is 0"):
+        config(compressed_only=ModelOptions(batch_size=0))
+    with pytest.raises(RequestError, match="'a' twice") as caught:
+        config(original_only=ModelOptions(map_input={"x": "a", "y": "a"}))
+    assert "--original-map-input" in caught.value.message
+
+
+def test_two_values_for_one_name_are_refused() -> None:
+    assert parse_mapping("provider-option", ["a=1", "a=1"]) == {"a": "1"}
+    with pytest.raises(RequestError, match="two values: b and c") as caught:
+        parse_mapping("map-input", ["a=b", "a=c"])
+    assert "--compressed-map-input" in caught.value.hint
+    with pytest.raises(RequestError, match="--original-map-input") as caught:
+        parse_mapping("original-map-input", ["a=b", "a=c"])
+    assert "--original-original" not in caught.value.hint
+
+
+def test_settings_of_one_model_are_in_the_report() -> None:
+    shown = config(original_only=ModelOptions(input_shapes={"x": (1, 3)})).as_json()
+    assert shown["original_only"]["input_shapes"] == {"x": (1, 3)}
+    assert shown["compressed_only"]["batch_size"] is None

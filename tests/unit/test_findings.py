@@ -6,9 +6,10 @@ import canned
 import msgspec
 import pytest
 
-from compaudit.findings import RULES, Evidence, find
-from compaudit.models.base import Graph, Model, Node, Role, Source, Tensor
+from compaudit.findings import RULES, Evidence, Run, find
+from compaudit.models.base import Graph, Model, Node, Role, RunSettings, Source, Tensor
 from compaudit.results import Layer, LayerSide, TensorResult
+from compaudit.results.placement import Fallback
 
 REPORT = canned.comparison()
 
@@ -58,6 +59,43 @@ def quantised_model(dtype: str, quantised: str) -> Model:
         Node("d", "DequantizeLinear", ("wq", "s", "z"), ("wd",)),
     )
     return Model(Source("m", "onnx"), (weight,), Graph(nodes, (), ()), ())
+
+
+CPU_TIME = {
+    "as much": (1.99, 1.95, 2.03),
+    "they touch": (2.10, 2.05, 2.15),
+    "less": (1.80, 1.75, 1.949),
+    "more": (2.20, 2.051, 2.35),
+    "no interval": (1.50, None, None),
+}
+
+
+@pytest.mark.parametrize(
+    ("processor", "waited"),
+    [
+        *((CPU_TIME[name], None) for name in ("as much", "they touch", "no interval")),
+        (CPU_TIME["less"], "original"),
+        (CPU_TIME["more"], "compressed"),
+        (None, None),
+    ],
+)
+def test_contended(
+    processor: tuple[float, float | None, float | None] | None, waited: str | None
+) -> None:
+    """δ is 2.00 [1.95, 2.05]: the original's share of it is the larger, the more it waited."""
+    ratio = canned.estimate(*processor) if processor is not None else None
+    delta = msgspec.structs.replace(REPORT.delta, cpu_time_ratio=ratio)
+    found = [finding for finding in find(evidence(delta=delta)) if finding.code == "CA305"]
+    assert [finding.severity for finding in found] == (["warning"] if waited else [])
+    if waited is not None:
+        assert f"the {waited} model waited" in found[0].detail
+
+
+def test_without_an_interval_of_delta_nothing_is_contended() -> None:
+    delta = msgspec.structs.replace(
+        REPORT.delta, low=None, high=None, cpu_time_ratio=canned.estimate(9.0, 8.0, 10.0)
+    )
+    assert codes(delta=delta) == set()
 
 
 def test_fake_quantisation() -> None:
@@ -162,7 +200,9 @@ def test_one_layer_that_is_ruined() -> None:
 
 
 def test_smaller_but_slower() -> None:
-    slower = msgspec.structs.replace(REPORT.delta, value=0.5, low=0.48, high=0.52, verdict="slower")
+    slower = msgspec.structs.replace(
+        REPORT.delta, value=0.5, low=0.48, high=0.52, verdict="slower", cpu_time_ratio=None
+    )
     (finding,) = find(evidence(delta=slower))
     assert finding.code == "CA201"
     assert "2.00×" in finding.detail  # takes twice as long
@@ -172,7 +212,13 @@ def test_smaller_but_slower() -> None:
 
 def test_a_speed_up_within_the_noise() -> None:
     delta = msgspec.structs.replace(
-        REPORT.delta, value=1.04, low=1.01, high=1.07, noise_floor=0.08, verdict="inconclusive"
+        REPORT.delta,
+        value=1.04,
+        low=1.01,
+        high=1.07,
+        noise_floor=0.08,
+        verdict="inconclusive",
+        cpu_time_ratio=None,
     )
     assert codes(delta=delta) == {"CA202"}
     unsure = msgspec.structs.replace(delta, low=0.98)
@@ -200,6 +246,49 @@ def test_synthetic_inputs() -> None:
     assert codes(divergence=made_up, accuracy=None) == {"CA302"}
 
 
+def run(batch_size: int = 1, **settings: Any) -> Run:
+    return Run(RunSettings(**settings), batch_size)
+
+
+@pytest.mark.parametrize(
+    ("original", "compressed", "said"),
+    [
+        (run(8), run(1), "samples at once: 8 against 1"),
+        (run(compiled=True), run(), "torch.compile: yes against no"),
+        (
+            run(provider_options={"k": "1", "l": "2"}),
+            run(provider_options={"k": "3", "l": "2"}),
+            "provider option k: 1 against 3",
+        ),
+        (run(), run(session_options={"s": "1"}), "session option s: not set against 1"),
+        (
+            run(),
+            run(custom_op_libraries=("ops.so",)),
+            "custom operators: ops.so for the compressed model only",
+        ),
+    ],
+)
+def test_different_settings(original: Run, compressed: Run, said: str) -> None:
+    (found,) = find(evidence(runs=(original, compressed)))
+    assert (found.code, found.severity) == ("CA303", "info")
+    assert found.detail.endswith(f": {said}")
+    for alike in (original, compressed):
+        assert codes(runs=(alike, alike)) == set()
+    assert codes(runs=(original, None)) == set()  # there is nothing to compare
+
+
+def test_more_threads_than_cores() -> None:
+    four = run(threads=4)
+    (found,) = find(evidence(runs=(four, four), usable_cores=2))
+    assert (found.code, found.severity) == ("CA306", "warning")
+    assert "4 threads" in found.detail
+    assert "2 cores" in found.detail
+    assert "--threads 2" in found.hint
+    assert codes(runs=(None, four), usable_cores=2) == {"CA306"}
+    assert codes(runs=(four, four), usable_cores=4) == set()
+    assert codes(runs=(None, None), usable_cores=2) == set()  # nothing was run
+
+
 def test_collapsed_accuracy() -> None:
     def with_delta(value: float, low: float | None, high: float | None) -> Any:
         delta = msgspec.structs.replace(REPORT.accuracy.top1.delta, value=value, low=low, high=high)
@@ -212,13 +301,68 @@ def test_collapsed_accuracy() -> None:
 
 
 def test_outputs_that_are_not_numbers() -> None:
-    error = msgspec.structs.replace(REPORT.divergence.outputs["logits"], nonfinite_compressed=3)
-    broken = msgspec.structs.replace(REPORT.divergence, outputs={"logits": error})
-    assert codes(divergence=broken) == {"CA402"}
+    (found,) = find(evidence(divergence=not_numbers(0, 3)))
+    assert (found.code, found.severity) == ("CA402", "error")
+    assert "holds 3 values" in found.detail
+    assert "the original's none" in found.detail
+    (both,) = find(evidence(divergence=not_numbers(2, 3)))
+    assert (both.code, both.severity) == ("CA402", "error")
+    assert "the original's 2" in both.detail
+    assert "without any compression" in both.hint
+    (original,) = find(evidence(divergence=not_numbers(2, 0)))
+    assert (original.code, original.severity) == ("CA402", "warning")
+    assert original.title.startswith("the original's")
+    assert "output 'logits' holds 2 values" in original.detail
+
+
+def test_infinities_that_both_models_agree_on_are_no_finding() -> None:
+    """The figures are there: only the elements that differ would have taken them away."""
+    assert codes(divergence=not_numbers(5, 5, max_abs_error=0.1)) == set()
+
+
+def not_numbers(original: int, compressed: int, max_abs_error: float | None = None) -> Any:
+    error = msgspec.structs.replace(
+        REPORT.divergence.outputs["logits"],
+        max_abs_error=max_abs_error,
+        nonfinite_original=original,
+        nonfinite_compressed=compressed,
+    )
+    return msgspec.structs.replace(REPORT.divergence, outputs={"logits": error})
 
 
 def test_the_gravest_comes_first() -> None:
-    error = msgspec.structs.replace(REPORT.divergence.outputs["logits"], nonfinite_compressed=3)
-    broken = msgspec.structs.replace(REPORT.divergence, outputs={"logits": error})
+    broken = not_numbers(0, 3)
     found = find(evidence(divergence=broken, never_steady=("original",)))
     assert [finding.severity for finding in found] == ["error", "info"]
+
+
+def test_compiled_while_it_was_timed() -> None:
+    (found,) = find(evidence(recompiled={"original": 3, "compressed": 1}))
+    assert (found.code, found.severity) == ("CA205", "warning")
+    assert "in 3 of the original model's timed blocks" in found.detail
+    assert "in 1 of the compressed model's timed blocks" in found.detail
+    assert codes(recompiled={}) == set()
+
+
+@pytest.mark.parametrize(
+    ("time_share", "operators", "ending"),
+    [
+        (0.25, "NonZero, Shape", " and take 25.0 % of its time: NonZero, Shape"),
+        (None, "", "; what share of its time they take is not known"),
+    ],
+)
+def test_a_part_that_fell_back(time_share: float | None, operators: str, ending: str) -> None:
+    fallback = Fallback(
+        wanted="CUDAExecutionProvider",
+        providers=("CPUExecutionProvider",),
+        nodes=3,
+        total_nodes=8,
+        time_share=time_share,
+        operators=operators,
+    )
+    (found,) = find(evidence(fallbacks={"compressed": fallback}))
+    assert (found.code, found.severity) == ("CA304", "warning")
+    assert found.detail == (
+        "of the compressed model 3 of 8 nodes (37.5 %) run on CPUExecutionProvider instead of "
+        f"CUDAExecutionProvider{ending}"
+    )

@@ -24,7 +24,12 @@ def profile(*causes: Cause) -> Profile:
 def delta(verdict: str, value: float) -> Delta:
     assert REPORT.delta is not None
     return msgspec.structs.replace(
-        REPORT.delta, verdict=verdict, value=value, low=value - 0.02, high=value + 0.02
+        REPORT.delta,
+        verdict=verdict,
+        value=value,
+        low=value - 0.02,
+        high=value + 0.02,
+        cpu_time_ratio=None,
     )
 
 

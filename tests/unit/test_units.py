@@ -39,7 +39,17 @@ def test_seconds_are_scaled(value: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (3.7912, "3.79×"), (12.34, "12.3×"), (345.6, "346×"), (12345.6, "12,346×")],
+    [
+        (None, "–"),
+        (0.0, "0.00×"),
+        (0.000_273, "0.00027×"),
+        (0.0994, "0.099×"),
+        (0.0996, "0.10×"),
+        (3.7912, "3.79×"),
+        (12.34, "12.3×"),
+        (345.6, "346×"),
+        (12345.6, "12,346×"),
+    ],
 )
 def test_rates(value: float | None, text: str) -> None:
     assert units.format_rate(value) == text

@@ -10,10 +10,14 @@ from compaudit.data.base import DataRequest, Feed
 from compaudit.measure.latency.blocks import (
     BlockTimes,
     bind_inputs,
+    call_once,
     time_block,
+    time_device_block,
     warm_up,
+    warm_up_on_device,
 )
 from compaudit.measure.latency.experiment import Arm, ModelName, OpenArms
+from compaudit.measure.latency.plan import ArmCost
 from compaudit.models import open as models_of
 from compaudit.models.base import RunSettings, Source
 from compaudit.workers.limits import Limits
@@ -43,19 +47,29 @@ class WorkerArm:
     def __init__(self, name: ModelName, worker: Worker, subject: Subject) -> None:
         self.name = name
         self._worker = worker
-        source, settings = subject.source, subject.settings
-        worker.call("load", load_model, source, settings)
+        loaded = worker.call("load", load_model, subject.source, subject.settings)
         worker.call("warm-up", bind_inputs, subject.data, subject.feeds, subject.batch_size)
+        worker.call("warm-up", call_once)
         # Warming up may never look like a hang, however short --timeout is.
         cap_s = min(_WARM_UP_CAP_S, subject.limits.timeout_s / 2)
         warm = worker.call("warm-up", warm_up, cap_s)
-        self.call_s = warm.call_s
-        self.steady = warm.steady
+        on_device = None
+        if loaded.on_gpu:
+            on_device = worker.call("warm-up", warm_up_on_device, cap_s)
+        self.steady = warm.steady and (on_device is None or on_device.steady)
+        device_call_s = None if on_device is None else on_device.call_s
+        self.cost = ArmCost(warm.call_s, loaded.on_gpu, device_call_s)
         worker.suspend()
 
     def block(self, calls: int, discard_first: bool) -> BlockTimes:
         """Wake the worker, time a block, and suspend it again."""
         times = self._worker.call("latency", time_block, calls, discard_first)
+        self._worker.suspend()
+        return times
+
+    def device_block(self, calls: int, discard_first: bool) -> BlockTimes:
+        """Likewise on the device alone."""
+        times = self._worker.call("latency", time_device_block, calls, discard_first)
         self._worker.suspend()
         return times
 

@@ -8,13 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from compaudit.measure.latency.experiment import (
-    ModelName,
-    Trace,
-    cpu_epoch_values,
-    epoch_values,
-)
-from compaudit.results import Delta, Estimate, RawBlock
+from compaudit.measure.latency.epochs import cpu_epoch_values, epoch_values
+from compaudit.measure.latency.experiment import ModelName, Trace
+from compaudit.results import Delta, Estimate, RawBlock, RawSamples
 from compaudit.theory.statistics import (
     Interval,
     minimal_detectable_effect,
@@ -25,7 +21,7 @@ from compaudit.theory.statistics import (
     verdict,
 )
 
-__all__ = ["LatencyFigures", "estimate_delta", "summarise"]
+__all__ = ["LatencyFigures", "delta_from_raw", "estimate_delta", "summarise", "trace_from_raw"]
 
 # From so many calls on, at least two lie beyond the percentile with 99 % probability (rule 10).
 LEAST_CALLS_P90 = 64
@@ -33,10 +29,14 @@ LEAST_CALLS_P99 = 662
 
 
 class LatencyFigures:
-    """What the calls of one model say; seconds."""
+    """What the calls of one model say; seconds.
 
-    def __init__(self, blocks: Sequence[RawBlock], model: ModelName, confidence: float) -> None:
-        mine = [block for block in blocks if block.model == model]
+    On a GPU the percentiles are those of the end-to-end blocks too: each of their calls ends when
+    its result is in main memory, and so is synchronised. `device` is None elsewhere.
+    """
+
+    def __init__(self, trace: Trace, model: ModelName, confidence: float) -> None:
+        mine = [block for block in trace.blocks if block.model == model]
         times = np.array([time for block in mine for time in block.times_s])
         by_epoch: dict[int, list[float]] = {}
         for block in mine:
@@ -46,13 +46,14 @@ class LatencyFigures:
         self.mean = _between_epochs([statistics.fmean(t) for t in by_epoch.values()], confidence)
         self.p90 = _percentile(times, 90, LEAST_CALLS_P90)
         self.p99 = _percentile(times, 99, LEAST_CALLS_P99)
+        self.device = _device_time(trace.device, model, confidence)
 
 
 def summarise(trace: Trace, model: ModelName, confidence: float) -> LatencyFigures | None:
     """The latency of one model over all its blocks; None where it has none."""
     if not any(block.model == model for block in trace.blocks):
         return None
-    return LatencyFigures(trace.blocks, model, confidence)
+    return LatencyFigures(trace, model, confidence)
 
 
 def estimate_delta(trace: Trace, confidence: float, resolution: float, *, cpu_time: bool) -> Delta:
@@ -62,7 +63,7 @@ def estimate_delta(trace: Trace, confidence: float, resolution: float, *, cpu_ti
         trace: blocks of both models.
         confidence: two-sided coverage.
         resolution: the half-width that was aimed at.
-        cpu_time: whether processor time is comparable (one thread each).
+        cpu_time: whether processor time is comparable (one thread each, and no GPU).
     """
     probability = two_look_quantile(confidence) if trace.two_looks else None
     values = epoch_values(trace.blocks)
@@ -70,6 +71,7 @@ def estimate_delta(trace: Trace, confidence: float, resolution: float, *, cpu_ti
     sentinel = ratio_interval(epoch_values(trace.sentinel), confidence) if trace.sentinel else None
     error = standard_error(values)
     cpu = cpu_epoch_values(trace.blocks) if cpu_time else []
+    device = epoch_values(trace.device)
     return Delta(
         value=interval.value,
         low=interval.low,
@@ -84,8 +86,42 @@ def estimate_delta(trace: Trace, confidence: float, resolution: float, *, cpu_ti
         ),
         noise_floor=None if sentinel is None else noise_floor(sentinel),
         cpu_time_ratio=_estimate(ratio_interval(cpu, confidence, probability)) if cpu else None,
-        device_ratio=None,
+        device_ratio=_estimate(ratio_interval(device, confidence, probability)) if device else None,
     )
+
+
+def delta_from_raw(
+    samples: RawSamples, confidence: float, resolution: float, *, cpu_time: bool
+) -> Delta:
+    """δ again from the raw blocks that a report keeps: nothing is run, and it is the very same.
+
+    Args:
+        samples: as the report holds them; blocks of both models.
+        confidence: two-sided, as in the report's `config`, or another.
+        resolution: likewise.
+        cpu_time: whether processor time is comparable; the report's `cpu_time_ratio` tells.
+    """
+    return estimate_delta(trace_from_raw(samples), confidence, resolution, cpu_time=cpu_time)
+
+
+def trace_from_raw(samples: RawSamples) -> Trace:
+    """The trace that a report keeps; its budget is not known any more, and 0."""
+    return Trace(
+        samples.blocks, samples.sentinel, 0.0, samples.two_looks, (), device=samples.device
+    )
+
+
+def _device_time(
+    blocks: Sequence[RawBlock], model: ModelName, confidence: float
+) -> Estimate | None:
+    """Time of a call on the device; of an epoch it is the mean over its blocks."""
+    by_epoch: dict[int, list[float]] = {}
+    for block in blocks:
+        if block.model == model:
+            by_epoch.setdefault(block.epoch, []).append(block.elapsed_s / block.calls)
+    if not by_epoch:
+        return None
+    return _between_epochs([statistics.fmean(t) for t in by_epoch.values()], confidence)
 
 
 def _between_epochs(values: Sequence[float], confidence: float) -> Estimate:

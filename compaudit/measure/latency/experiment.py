@@ -11,11 +11,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from compaudit.config import DEFAULT_TIME_BUDGET_S
 from compaudit.measure.latency.blocks import BlockTimes
+from compaudit.measure.latency.epochs import epoch_values
 from compaudit.measure.latency.plan import (
     LEAST_EPOCHS,
     SENTINEL_EPOCHS,
@@ -26,24 +27,26 @@ from compaudit.measure.latency.plan import (
     grant_budget,
     make_plan,
 )
+from compaudit.measure.latency.trace import ModelName, Trace
 from compaudit.results import RawBlock
-from compaudit.theory.statistics import epoch_value as trimmed
-from compaudit.theory.statistics import extension_epochs, quad_value, two_look_quantile
+from compaudit.theory.statistics import extension_epochs, two_look_quantile
 
-__all__ = ["Arm", "Experiment", "ModelName", "OpenArms", "Trace", "epoch_values", "run_experiment"]
-
-ModelName = Literal["original", "compressed"]
+__all__ = ["Arm", "Experiment", "ModelName", "OpenArms", "Trace", "run_experiment"]
 
 
 class Arm(Protocol):
     """One model in a fresh process, loaded and warmed up, suspended between its blocks."""
 
     name: ModelName
-    call_s: float
+    cost: ArmCost
     steady: bool
 
     def block(self, calls: int, discard_first: bool) -> BlockTimes:
         """Time a block of calls. Raises MeasurementError when the model dies."""
+        ...
+
+    def device_block(self, calls: int, discard_first: bool) -> BlockTimes:
+        """The same without the copies to the device and back; only where `cost.device` is one."""
         ...
 
 
@@ -68,29 +71,13 @@ class Experiment:
     seed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """Every block that was timed, and what the schedule was.
-
-    Attributes:
-        two_looks: an extension was possible, so that the error is shared between two looks.
-        device: blocks on a GPU, without the copies there and back; empty on a CPU.
-    """
-
-    blocks: list[RawBlock]
-    sentinel: list[RawBlock]
-    budget_s: float
-    two_looks: bool
-    never_steady: tuple[ModelName, ...]
-    device: list[RawBlock] = field(default_factory=list)
-
-
 def run_experiment(
     experiment: Experiment,
     open_arms: OpenArms,
     clock: Callable[[], float],
     on_progress: Callable[[str, float], None],
     on_budget: Callable[[float], None] = lambda seconds: None,
+    on_epoch: Callable[[Trace], None] = lambda trace: None,
 ) -> Trace:
     """Measure until the budget is used or the interval is expected to be narrow enough.
 
@@ -100,11 +87,12 @@ def run_experiment(
         clock: seconds, monotonic.
         on_progress: told what is being done, and the share of the budget that is used.
         on_budget: told the seconds when they are more than the default.
+        on_epoch: given what there is after each epoch, should a model die in the next.
 
     Raises:
         MeasurementError: a model died while it was warmed up or timed.
     """
-    schedule = _Schedule(experiment, open_arms, clock, on_progress)
+    schedule = _Schedule(experiment, open_arms, clock, on_progress, on_epoch)
     plan = schedule.first_epoch(on_budget)
     while schedule.epochs < plan.epochs and schedule.has_time_for_an_epoch(plan):
         schedule.epoch(plan)
@@ -117,13 +105,7 @@ def run_experiment(
                 schedule.epoch(plan)
     if plan.sentinel_s > 0:
         schedule.run_sentinel(plan)
-    return Trace(
-        schedule.blocks,
-        schedule.sentinel,
-        plan.budget_s,
-        two_looks,
-        tuple(name for name in experiment.models if name in schedule.unsteady),
-    )
+    return schedule.trace(two_looks)
 
 
 class _Schedule:
@@ -135,17 +117,20 @@ class _Schedule:
         open_arms: OpenArms,
         clock: Callable[[], float],
         on_progress: Callable[[str, float], None],
+        on_epoch: Callable[[Trace], None],
     ) -> None:
         self._experiment = experiment
         self._open_arms = open_arms
         self._clock = clock
         self._on_progress = on_progress
+        self._on_epoch = on_epoch
         self._random = random.Random(experiment.seed)
         self._began = clock()
         self._budget_s = experiment.time_budget_s or 0.0
         self.epochs = 0
         self.blocks: list[RawBlock] = []
         self.sentinel: list[RawBlock] = []
+        self.device: list[RawBlock] = []
         self.unsteady: set[ModelName] = set()
 
     def first_epoch(self, on_budget: Callable[[float], None]) -> Plan:
@@ -153,21 +138,19 @@ class _Schedule:
         began = self._clock()
         with self._arms(self._experiment.models, self.epochs) as arms:
             setup_s = self._clock() - began
-            costs = tuple(ArmCost(arm.call_s) for arm in arms)
+            costs = tuple(arm.cost for arm in arms)
             self._budget_s = grant_budget(self._experiment.time_budget_s, setup_s, costs)
             if self._experiment.time_budget_s is None and self._budget_s > DEFAULT_TIME_BUDGET_S:
                 on_budget(self._budget_s)
             plan = make_plan(self._budget_s, setup_s, costs)
-            self.blocks += self._quads(arms, plan.quads, plan.shortest, self.epochs)
-        self.epochs += 1
+            self._time(arms, plan)
         return plan
 
     def epoch(self, plan: Plan) -> None:
         """One more epoch of fresh processes."""
         self._tell(f"epoch {self.epochs + 1}")
         with self._arms(self._experiment.models, self.epochs) as arms:
-            self.blocks += self._quads(arms, plan.quads, plan.shortest, self.epochs)
-        self.epochs += 1
+            self._time(arms, plan)
 
     def wanted_epochs(self) -> int:
         """Further epochs that the pilot's spread, and nothing else, asks for."""
@@ -207,14 +190,42 @@ class _Schedule:
                 blocks += self._quads(arms, SENTINEL_QUADS, plan.shortest, epoch)
         self.sentinel = blocks
 
-    def _quads(self, arms: Sequence[Arm], quads: int, shortest: bool, epoch: int) -> list[RawBlock]:
+    def trace(self, two_looks: bool) -> Trace:
+        """What there is so far."""
+        return Trace(
+            list(self.blocks),
+            self.sentinel,
+            self._budget_s,
+            two_looks,
+            tuple(name for name in self._experiment.models if name in self.unsteady),
+            list(self.device),
+        )
+
+    def _time(self, arms: Sequence[Arm], plan: Plan) -> None:
+        """The quads of one epoch, and after them those on the device alone."""
+        self.blocks += self._quads(arms, plan.quads, plan.shortest, self.epochs)
+        self.device += self._quads(arms, plan.device_quads, False, self.epochs, on_device=True)
+        self.epochs += 1
+        self._on_epoch(self.trace(two_looks=False))
+
+    def _quads(
+        self,
+        arms: Sequence[Arm],
+        quads: int,
+        shortest: bool,
+        epoch: int,
+        *,
+        on_device: bool = False,
+    ) -> list[RawBlock]:
         blocks = []
         for quad in range(quads):
             for position, place in enumerate(self._order(len(arms))):
                 arm = arms[place]
-                cost = ArmCost(arm.call_s)
+                cost = arm.cost.device if on_device else arm.cost
+                assert cost is not None, "device-only blocks are planned where every arm has some"
                 calls = cost.calls(shortest=shortest)
-                timed = arm.block(calls, cost.discards)
+                times = (arm.device_block if on_device else arm.block)(calls, cost.discards)
+                # The first is the original, against itself too, unless one model is alone.
                 name: ModelName = self._experiment.models[0] if place == 0 else "compressed"
                 blocks.append(
                     RawBlock(
@@ -223,11 +234,11 @@ class _Schedule:
                         position=position,
                         model=name,
                         calls=calls,
-                        elapsed_s=timed.elapsed_s,
-                        cpu_s=timed.cpu_s,
-                        times_s=timed.times_s,
-                        compilations=timed.compilations,
-                        resident_bytes=timed.resident_bytes,
+                        elapsed_s=times.elapsed_s,
+                        cpu_s=times.cpu_s,
+                        times_s=times.times_s,
+                        compilations=times.compilations,
+                        resident_bytes=times.resident_bytes,
                     )
                 )
             self._tell(f"epoch {epoch + 1}")
@@ -253,33 +264,3 @@ class _Schedule:
     def _tell(self, what: str) -> None:
         share = self._elapsed() / self._budget_s if self._budget_s else 0.0
         self._on_progress(what, min(1.0, share))
-
-
-def epoch_values(blocks: Sequence[RawBlock]) -> list[float]:
-    """Log δ of each epoch, from blocks of both models (MEASURING §1, rule 5)."""
-    return _epoch_values(blocks, lambda block: block.elapsed_s / block.calls)
-
-
-def cpu_epoch_values(blocks: Sequence[RawBlock]) -> list[float]:
-    """The same from processor time; empty where the clock is too coarse for a block."""
-    if any(block.cpu_s <= 0 for block in blocks):
-        return []
-    return _epoch_values(blocks, lambda block: block.cpu_s / block.calls)
-
-
-def _epoch_values(blocks: Sequence[RawBlock], time_of: Callable[[RawBlock], float]) -> list[float]:
-    quads: dict[int, dict[int, list[RawBlock]]] = {}
-    for block in blocks:
-        quads.setdefault(block.epoch, {}).setdefault(block.quad, []).append(block)
-    return [
-        trimmed(
-            [
-                quad_value(
-                    [time_of(block) for block in quad if block.model == "original"],
-                    [time_of(block) for block in quad if block.model == "compressed"],
-                )
-                for quad in epoch.values()
-            ]
-        )
-        for epoch in quads.values()
-    ]

@@ -176,7 +176,7 @@ def _run(inference: Callable[[], object], most: int) -> int:
 def _recorded(runner: OnnxRunner) -> bytes:
     """The trace; the session records nothing after this."""
     try:
-        trace = Path(runner._session.end_profiling())
+        trace = runner.end_profiling()
         recorded = trace.read_bytes()
         trace.unlink()
     except OSError as error:

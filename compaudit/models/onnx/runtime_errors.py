@@ -52,6 +52,14 @@ _CHECK = "check it: python -c \"import onnx; onnx.checker.check_model('MODEL', f
 
 _NO_MEMORY = re.compile(r"bad_alloc|[Ff]ailed to allocate memory|out of memory")
 
+# A device that is not there, or whose driver or libraries do not work.
+_NO_DEVICE = re.compile(
+    r"invalid device ordinal|no CUDA-capable device|driver version is insufficient|cudaSetDevice"
+    r"|CUDA_PATH is set|Failed to load (?:shared )?library|cannot open shared object"
+    r"|Invalid (?:CUDA )?device ID|CUDA initialization|no ROCm-capable device",
+    re.IGNORECASE,
+)
+
 
 def clean(error: BaseException) -> str:
     """The reason in an ONNX Runtime exception, without prefixes, source paths and signatures."""
@@ -76,6 +84,13 @@ def load_error(error: BaseException) -> CompauditError:
             f"there was not enough memory to load the model: {reason}",
             hint="give it more memory, or use a smaller model",
             code="out-of-memory",
+        )
+    if _NO_DEVICE.search(message):
+        return RequestError(
+            f"ONNX Runtime cannot use the device: {reason}",
+            hint="check its number, driver and libraries with: compaudit doctor; "
+            "or use --device cpu",
+            code="device-missing",
         )
     if type(error).__name__ == "InvalidProtobuf":
         return RequestError(

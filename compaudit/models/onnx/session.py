@@ -1,4 +1,4 @@
-"""Running an ONNX model with ONNX Runtime. The only file that imports it."""
+"""Loading an ONNX model and running it with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -6,42 +6,33 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from compaudit.errors import RequestError
 from compaudit.models.base import Inference, RunSettings, Value
 from compaudit.models.onnx.arrays import HANDED_OVER, as_array, described, dtype_of
+from compaudit.models.onnx.binding import (
+    bind_end_to_end,
+    bind_on_cpu,
+    bind_on_device,
+    main_memory_value,
+)
+from compaudit.models.onnx.device_memory import device_bytes
 from compaudit.models.onnx.elements import NUMBERS, PACKED_BITS
 from compaudit.models.onnx.mapped import mapped, size_of, unreadable
+from compaudit.models.onnx.native import NATIVE_ERRORS, ort
+from compaudit.models.onnx.options import make_options, read_settings
+from compaudit.models.onnx.placement import (
+    CPU,
+    NVIDIA,
+    choose_provider,
+    device_of,
+    read_placement,
+)
 from compaudit.models.onnx.runtime_errors import load_error, run_error
 from compaudit.models.onnx.skim import skim
 
-try:
-    import onnxruntime as ort
-    from onnxruntime.capi import onnxruntime_pybind11_state as native
-except ImportError as error:
-    raise RequestError(
-        "ONNX Runtime, which runs ONNX models, is not installed",
-        hint="pip install 'compaudit[cpu]', or 'compaudit[gpu]' for NVIDIA GPUs",
-        code="runtime-missing",
-    ) from error
-
 __all__ = ["OnnxRunner"]
-
-_CPU = "CPUExecutionProvider"
-_CUDA = "CUDAExecutionProvider"
-_ERRORS_ONLY = 3
-
-# ONNX Runtime's exceptions share no base class of their own.
-_NATIVE_ERRORS: tuple[type[Exception], ...] = (
-    *(RuntimeError, ValueError, TypeError),
-    *(
-        kind
-        for kind in vars(native).values()
-        if isinstance(kind, type) and issubclass(kind, Exception)
-    ),
-)
 
 
 class OnnxRunner:
@@ -62,25 +53,34 @@ class OnnxRunner:
     def __init__(
         self, path: Path, settings: RunSettings, adjust: Callable[[Any], None] | None = None
     ) -> None:
+        if settings.compiled:
+            raise RequestError(
+                "an ONNX model is not compiled by torch.compile",
+                hint="leave --compile out; ONNX Runtime optimises by itself",
+                code="compile-onnx",
+            )
         _check_external_data(path)
-        provider, options = _provider(settings)
-        session_options = _session_options(settings, provider)
+        provider, options = choose_provider(settings)
+        session_options = make_options(settings)
         if adjust is not None:
             adjust(session_options)
         chain: list[tuple[str, dict[str, str]]] = [(provider, options)]
-        if provider != _CPU:
-            chain.append((_CPU, {}))
+        if provider != CPU:
+            chain.append((CPU, {}))
         try:
             self._session = ort.InferenceSession(
                 str(path), session_options, chain, enable_fallback=0
             )
-        except _NATIVE_ERRORS as error:
+        except NATIVE_ERRORS as error:
             raise load_error(error) from error
-        self.providers = _used_providers(self._session, provider)
-        self.nodes_by_provider: dict[str, int] = {}
-        self.settings: dict[str, str] = {}
-        self.on_gpu = False
-        self._device = ("cuda", int(options.get("device_id", 0))) if provider == _CUDA else None
+        placement = read_placement(self._session, provider)
+        self.providers = placement.providers
+        self.nodes_by_provider = placement.nodes
+        self.settings = read_settings(self._session, settings, provider, options)
+        for other, operators in placement.elsewhere.items():
+            self.settings[f"operators on {other}"] = operators
+        self._device = device_of(provider, options)
+        self.on_gpu = self._device is not None
         self.inputs = tuple(described(argument) for argument in self._session.get_inputs())
         self.outputs = tuple(described(argument) for argument in self._session.get_outputs())
 
@@ -96,58 +96,49 @@ class OnnxRunner:
             if self._all_plain():
                 results = self._session.run(None, dict(feeds))
             else:
-                given = {name: self._ort_value(name, array) for name, array in feeds.items()}
+                given = {
+                    value.name: main_memory_value(value.dtype, feeds[value.name])
+                    for value in self.inputs
+                    if value.name in feeds
+                }
                 results = self._session.run_with_ort_values(None, given)
-        except _NATIVE_ERRORS as error:
+        except NATIVE_ERRORS as error:
             raise run_error(error) from error
         return {
             value.name: as_array(value, result)
             for value, result in zip(self.outputs, results, strict=True)
         }
 
-    def bind(self, feeds: Mapping[str, NDArray[Any]]) -> Inference:
-        """One inference as a call without arguments; the inputs are placed on the device here.
+    def end_profiling(self) -> Path:
+        """Where ONNX Runtime has written its profile; it records nothing after this."""
+        return Path(self._session.end_profiling())
 
-        Outputs stay on the device and are synchronised before the call ends. Inputs of text cannot
-        be placed beforehand and are converted in every call.
+    def bind(self, feeds: Mapping[str, NDArray[Any]]) -> Inference:
+        """One inference from main memory to main memory, as a call without arguments.
+
+        Inputs of text cannot be converted beforehand, and are in every call.
         """
         self._check(feeds)
-        session = self._session
-        if any(value.dtype == "string" for value in self.inputs):
-            given = dict(feeds)
-            return Inference(lambda: session.run(None, given))
-        binding = session.io_binding()
-        try:
-            for name, array in feeds.items():
-                binding.bind_ortvalue_input(name, self._ort_value(name, array))
-            for value in self.outputs:
-                if self._device is None:
-                    binding.bind_output(value.name)
-                else:
-                    binding.bind_output(value.name, *self._device)
-        except _NATIVE_ERRORS as error:
-            raise run_error(error) from error
-
-        def call() -> None:
-            try:
-                session.run_with_iobinding(binding)
-                binding.synchronize_outputs()
-            except _NATIVE_ERRORS as error:
-                raise run_error(error) from error
-
-        return Inference(call)
+        bind = bind_on_cpu if self._device is None else bind_end_to_end
+        return bind(self._session, self.inputs, feeds)
 
     def bind_on_device(self, feeds: Mapping[str, NDArray[Any]]) -> Inference | None:
-        """Inputs and outputs stay on the device; None on a CPU."""
-        return None
+        """One inference whose inputs and outputs stay on the device.
+
+        None on a CPU, and for inputs of text, which stay in main memory.
+        """
+        if self._device is None:
+            return None
+        self._check(feeds)
+        return bind_on_device(self._session, self.inputs, self.outputs, feeds, self._device)
 
     def compilations(self) -> int:
-        """How often the model was compiled so far."""
+        """0: whatever a provider compiles, it does not tell."""
         return 0
 
     def peak_device_bytes(self) -> int | None:
-        """The most device memory held since loading; None where there is none."""
-        return None
+        """The device memory that this process holds, as the driver counts it; None if untold."""
+        return device_bytes() if self.providers[0] in NVIDIA else None
 
     def _all_plain(self) -> bool:
         return not any(value.dtype in HANDED_OVER for value in (*self.inputs, *self.outputs))
@@ -174,19 +165,6 @@ class OnnxRunner:
                     code="unsupported-input",
                 )
 
-    def _ort_value(self, name: str, array: NDArray[Any]) -> Any:
-        wanted = next(value.dtype for value in self.inputs if value.name == name)
-        if wanted in HANDED_OVER:
-            bits = np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")
-            return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, NUMBERS[wanted])
-        array = np.ascontiguousarray(array)
-        if self._device is None:
-            return ort.OrtValue.ortvalue_from_numpy(array)
-        return ort.OrtValue.ortvalue_from_numpy(array, *self._device)
-
-
-# --------------------------------------------------------------------------------- loading
-
 
 def _check_external_data(path: Path) -> None:
     """Every external file is named under the key ``location``: no such word, no such file."""
@@ -200,94 +178,6 @@ def _check_external_data(path: Path) -> None:
         from compaudit.models.onnx.ledger import check_external_data
 
         check_external_data(path)
-
-
-def _provider(settings: RunSettings) -> tuple[str, dict[str, str]]:
-    """The execution provider that a device means, and its options."""
-    options = dict(settings.provider_options)
-    available = ort.get_available_providers()
-    device, _, number = settings.device.partition(":")
-    match device:
-        case "cpu":
-            name = _CPU
-        case "cuda":
-            name = _CUDA
-            if number:
-                options["device_id"] = number
-        case "mps":
-            raise RequestError(
-                "ONNX Runtime has no device 'mps'",
-                hint="use --device CoreMLExecutionProvider, Apple's hardware for ONNX models",
-                code="unknown-device",
-            )
-        case _:
-            name = settings.device
-    if name not in available:
-        install = "; pip install 'compaudit[gpu]' for CUDA" if name == _CUDA else ""
-        raise RequestError(
-            f"this ONNX Runtime has no {name[:80]!r}",
-            hint=f"available here: {', '.join(available)}{install}",
-            code="unknown-device",
-        )
-    if not options.get("device_id", "0").isdecimal():
-        raise RequestError(
-            f"{options['device_id'][:80]!r} is not the number of a device",
-            hint="number the device as in --device cuda:0",
-            code="unknown-device",
-        )
-    return name, options
-
-
-def _session_options(settings: RunSettings, provider: str) -> Any:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = settings.threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = _ERRORS_ONLY
-    if not settings.optimized:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    if provider != _CPU:
-        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    for key, value in settings.session_options.items():
-        try:
-            options.add_session_config_entry(key, value)
-        except _NATIVE_ERRORS as error:
-            raise RequestError(
-                f"ONNX Runtime refuses the session option {key[:80]!r}",
-                hint="see onnxruntime_session_options_config_keys.h for its options",
-                code="bad-session-option",
-            ) from error
-    if settings.custom_op_libraries and not settings.trust_model_code:
-        raise RequestError(
-            "a custom operator library is code, and code runs only when it is trusted",
-            hint="add --trust-model-code if you trust it",
-            code="untrusted-code",
-        )
-    for library in settings.custom_op_libraries:
-        try:
-            options.register_custom_ops_library(library)
-        except _NATIVE_ERRORS as error:
-            raise RequestError(
-                f"{library} is not a library of custom operators for this ONNX Runtime",
-                hint="give the shared library that was built for this version",
-                code="bad-custom-op-library",
-            ) from error
-    return options
-
-
-def _used_providers(session: Any, wanted: str) -> tuple[str, ...]:
-    """The providers that really run nodes, the wanted one first; an error where it runs none."""
-    used = tuple(session.get_providers())
-    if wanted != _CPU and hasattr(session, "get_provider_graph_assignment_info"):
-        assigned = {part.ep_name for part in session.get_provider_graph_assignment_info()}
-        used = tuple(name for name in used if name in assigned) or used
-    if wanted not in used:
-        raise RequestError(
-            f"no part of the model runs on {wanted}; all of it would run on {', '.join(used)}",
-            hint="check its drivers and libraries with: compaudit doctor; or use --device cpu",
-            code="provider-fallback",
-        )
-    return used if wanted != _CPU else (_CPU,)
 
 
 def _does_not_fit(message: str, expected: Mapping[str, Value]) -> RequestError:

@@ -18,9 +18,10 @@ from compaudit.models.base import RunSettings, Source
 from compaudit.models.onnx.flattened import flatten
 from compaudit.models.onnx.ledger import check_external_data
 from compaudit.models.onnx.mapped import mapped
+from compaudit.models.onnx.native import NATIVE_ERRORS, ort
+from compaudit.models.onnx.options import make_options
 from compaudit.models.onnx.proto import text
 from compaudit.models.onnx.runtime_errors import load_error, run_error
-from compaudit.models.onnx.session import _NATIVE_ERRORS, _session_options
 
 __all__ = ["shapes_from_run"]
 
@@ -66,7 +67,7 @@ def shapes_from_run(
         optimized=False,
         custom_op_libraries=settings.custom_op_libraries,
     )
-    options = _session_options(settings, "CPUExecutionProvider")
+    options = make_options(settings)
     options.add_session_config_entry(_FOLDER, str(path.parent.absolute()))
     try:
         data = flat.model.SerializeToString()
@@ -77,11 +78,9 @@ def shapes_from_run(
             code="model-too-large",
         ) from error
     del flat
-    import onnxruntime as ort
-
     try:
         session = ort.InferenceSession(data, options, ["CPUExecutionProvider"], enable_fallback=0)
-    except _NATIVE_ERRORS as error:
+    except NATIVE_ERRORS as error:
         raise load_error(error) from error
     found: dict[str, tuple[int, ...]] = {}
     try:
@@ -94,7 +93,7 @@ def shapes_from_run(
             for name, value in zip(part, session.run_with_ort_values(part, given), strict=True):
                 if value.is_tensor():
                     found[name] = tuple(int(size) for size in value.shape())
-    except _NATIVE_ERRORS as error:
+    except NATIVE_ERRORS as error:
         raise run_error(error) from error
     return found
 

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from compaudit.errors import RequestError
 from compaudit.models.base import Source
 
-__all__ = ["device_of", "place_array", "synchroniser"]
+__all__ = ["device_of", "forget_peak", "peak_bytes", "place_array", "synchroniser"]
 
 
 def device_of(source: Source, name: str) -> torch.device:
     """The device of that name.
 
     Raises:
-        RequestError: PyTorch does not know it (``device-unknown``) or it is not here
+        RequestError: PyTorch does not know it (``unknown-device``) or it is not here
             (``device-missing``).
     """
 
@@ -33,7 +33,7 @@ def device_of(source: Source, name: str) -> torch.device:
     match = re.fullmatch(r"(cpu|mps|cuda)(?::(\d+))?", name)
     if match is None or (match[2] and match[1] != "cuda"):
         raise refuse(
-            "device-unknown",
+            "unknown-device",
             f"{source.spec} is a PyTorch model, which cannot run on {name}",
             "use --device cpu, cuda, cuda:N or mps",
         )
@@ -65,6 +65,30 @@ def synchroniser(device: torch.device) -> Callable[[], object] | None:
             return lambda: torch.cuda.synchronize(device)
         case "mps":
             return torch.mps.synchronize
+        case _:
+            return None
+
+
+def forget_peak(device: torch.device) -> None:
+    """Begin to look for the most memory held, where the device tells it."""
+    if device.type == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_bytes(device: torch.device) -> int | None:
+    """The most device memory held since `forget_peak`; None on a CPU.
+
+    On CUDA what PyTorch's allocator had reserved, since that is what the device lacks for others:
+    tensors and what is kept to be used again, but not the context of the process, which belongs to
+    the framework. On MPS what the driver holds now, as no peak is told; its allocator keeps what it
+    once had.
+    """
+    match device.type:
+        case "cuda":
+            return torch.cuda.max_memory_reserved(device)
+        case "mps":
+            return torch.mps.driver_allocated_memory()
         case _:
             return None
 

@@ -10,6 +10,7 @@ Imports torch; import it inside functions. Call it in a worker.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -40,9 +41,11 @@ def trace_run(
         RequestError: the inputs do not fit.
         MeasurementError: the module failed.
     """
-    held = _tensors_of(runner._forward)
+    held = _tensors_of(runner.module)
     recorder = _Recorder(known, {id(tensor): name for name, tensor in held.items()})
-    with recorder:
+    # Compiled code would do the same by kernels of its own, which no table knows.
+    eager = torch.compiler.set_stance("force_eager") if runner.compiled else nullcontext()
+    with eager, recorder:
         runner.run(feeds)
     sizes = {name: tuple(tensor.shape) for name, tensor in held.items()}
     tensors = tuple(_described(name, tensor) for name, tensor in held.items())

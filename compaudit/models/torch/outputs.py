@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["named_arrays"]
+__all__ = ["named_arrays", "tensors_in"]
 
 
 def named_arrays(result: object) -> tuple[dict[str, NDArray[Any]], bool]:
@@ -30,9 +30,16 @@ def named_arrays(result: object) -> tuple[dict[str, NDArray[Any]], bool]:
     else:
         named = {"output": result}
     arrays = {
-        name: array for key, part in named.items() for name, array in _flatten(str(key), part)
+        name: _array(leaf) if isinstance(leaf, torch.Tensor) else np.asarray(leaf)
+        for key, part in named.items()
+        for name, leaf in _flatten(str(key), part)
     }
     return arrays, members is not None
+
+
+def tensors_in(result: object) -> list[torch.Tensor]:
+    """The tensors among the outputs, in the order of `named_arrays`."""
+    return [leaf for _, leaf in _flatten("", result) if isinstance(leaf, torch.Tensor)]
 
 
 def _members(held: object) -> dict[str, Any] | None:
@@ -46,11 +53,9 @@ def _members(held: object) -> dict[str, Any] | None:
     return None
 
 
-def _flatten(name: str, held: object) -> Iterator[tuple[str, NDArray[Any]]]:
-    if isinstance(held, torch.Tensor):
-        yield name, _array(held)
-    elif isinstance(held, bool | int | float):
-        yield name, np.asarray(held)
+def _flatten(name: str, held: object) -> Iterator[tuple[str, torch.Tensor | float]]:
+    if isinstance(held, torch.Tensor | bool | int | float):
+        yield name, held
     elif (members := _members(held)) is not None:
         for key, part in members.items():
             yield from _flatten(f"{name}_{key}", part)

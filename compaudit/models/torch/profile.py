@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from compaudit.models.base import Feeds
 from compaudit.models.profiled import ProfiledRun
+from compaudit.models.torch.compilation import kernels_named
 from compaudit.models.torch.profile_events import INFERENCE, MODULE, GraphCall, summarise
 from compaudit.models.torch.runner import TorchRunner
 from compaudit.models.torch.runtime import quiet
@@ -34,15 +35,17 @@ def profile_torch(runner: TorchRunner, feeds: Feeds) -> ProfiledRun:
 
     An exported program says itself which operators it calls for which module. Of other modules
     every call is marked by hooks while this runs. TorchScript takes none: it is profiled by
-    operator only.
+    operator only, and so is what torch.compile makes of a module, by the kernels it generated.
 
     Raises:
         RequestError: the inputs do not fit.
         MeasurementError: the module failed, or nothing was recorded.
     """
-    inference, module = runner.bind(feeds).call, runner._forward
+    with kernels_named() if runner.compiled else nullcontext():
+        inference = runner.bind(feeds).call
+    module = None if runner.compiled else runner.module
     activities = [ProfilerActivity.CPU]
-    if runner._device.type == "cuda":
+    if runner.device.type == "cuda":
         activities.append(ProfilerActivity.CUDA)
     for _ in range(_WARM_UP):
         began = time.perf_counter()

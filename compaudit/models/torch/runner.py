@@ -5,19 +5,28 @@ Imports torch; import it inside functions.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
-from compaudit.errors import CompauditError, MeasurementError, RequestError
+from compaudit.errors import CompauditError, MeasurementError
 from compaudit.models.base import Feeds, Inference, RunSettings, Source, Value
-from compaudit.models.torch.device import device_of, place_array, synchroniser
+from compaudit.models.torch.compilation import compilations, compile_forward, describe_compilation
+from compaudit.models.torch.device import peak_bytes, place_array, synchroniser
+from compaudit.models.torch.failures import failure
 from compaudit.models.torch.outputs import named_arrays
 from compaudit.models.torch.runtime import first_line, quiet
-from compaudit.models.torch.signature import Signature, exported_signature, module_signature
+from compaudit.models.torch.settings import prepare, read_settings
+from compaudit.models.torch.signature import (
+    Arguments,
+    Signature,
+    exported_signature,
+    module_signature,
+)
+from compaudit.models.torch.transfer import Transfer
 
 __all__ = ["TorchRunner"]
 
@@ -25,72 +34,88 @@ __all__ = ["TorchRunner"]
 class TorchRunner:
     """A `Runner`: evaluation mode, inference mode, one device, the threads that were asked for.
 
-    What a module gives is known only once it has run: `outputs` is empty until then.
+    What a module gives is known only once it has run: `outputs` is empty until then. What
+    torch.compile makes of it likewise: `settings` says so after the first inference.
+
+    Attributes:
+        module: the module itself, also where what runs is compiled from it.
+        device: where it is.
+        compiled: it runs by way of torch.compile.
     """
 
     def __init__(
         self,
         source: Source,
-        forward: Callable[..., Any],
+        module: torch.nn.Module,
         signature: Signature,
         device: torch.device,
+        compiled: bool,
     ) -> None:
-        self._source = source
-        self._forward = forward
-        self._signature = signature
-        self._device = device
+        self.module = module
+        self.device = device
+        self.compiled = compiled
         self.inputs: tuple[Value, ...] = signature.inputs
         self.outputs: tuple[Value, ...] = ()
         self.named_outputs = False
         self.providers: tuple[str, ...] = (f"torch-{device}",)
         self.nodes_by_provider: dict[str, int] = {}
-        self.settings: dict[str, str] = {}
+        self.settings: dict[str, str] = read_settings(device)
         self.on_gpu = device.type != "cpu"
+        self._source = source
+        self._signature = signature
+        self._forward: Callable[..., Any] = compile_forward(source, module) if compiled else module
+        self._note_compilation()
 
     @classmethod
     def of_module(
         cls, source: Source, module: torch.nn.Module, settings: RunSettings
     ) -> TorchRunner:
         """A module or TorchScript module, ready to run."""
-        device = _prepare(source, settings)
-        signature = module_signature(source, module)
         try:
             with quiet():
+                device = prepare(source, settings)
+                signature = module_signature(source, module)
                 module.eval()
                 module.to(device)
+                return cls(source, module, signature, device, settings.compiled)
+        except CompauditError:
+            raise
         except Exception as error:
-            raise _failure(source, error, "load") from error
-        return cls(source, module, signature, device)
+            raise failure(source, error, "load") from error
 
     @classmethod
     def of_exported(
         cls, source: Source, program: torch.export.ExportedProgram, settings: RunSettings
     ) -> TorchRunner:
         """An exported program, ready to run."""
-        device = _prepare(source, settings)
         try:
             with quiet():
+                device = prepare(source, settings)
                 if device.type != "cpu":
                     from torch.export.passes import move_to_device_pass
 
                     program = move_to_device_pass(program, device)
-                module = program.module()
+                signature = exported_signature(source, program)
+                return cls(source, program.module(), signature, device, settings.compiled)
+        except CompauditError:
+            raise
         except Exception as error:
-            raise _failure(source, error, "load") from error
-        return cls(source, module, exported_signature(source, program), device)
+            raise failure(source, error, "load") from error
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
         """Every output by name.
 
         Raises:
-            RequestError: the inputs are not the module's.
+            RequestError: the inputs are not the module's, or it cannot be compiled here.
             MeasurementError: the module raised, ran out of memory, or gave no tensor.
         """
-        result = self._guarded(self._call(feeds))
+        args, kwargs = self._arguments(self._placed(feeds, self.device))
+        result = self._inference(partial(self._forward, *args, **kwargs))()
+        self._note_compilation()
         try:
             arrays, self.named_outputs = named_arrays(result)
         except Exception as error:
-            raise _failure(self._source, error, "run") from error
+            raise failure(self._source, error, "run") from error
         if not arrays:
             raise MeasurementError(
                 f"{self._source.spec} returned no tensor, but {type(result).__name__}",
@@ -106,99 +131,104 @@ class TorchRunner:
         return arrays
 
     def bind(self, feeds: Feeds) -> Inference:
-        """One inference as a call without arguments; the inputs are on the device already."""
-        call = self._call(feeds)
-        guarded = self._guarded
-        return Inference(lambda: guarded(call))
+        """One inference from end to end; a module that is to be compiled is so now.
+
+        On a CPU a call is the forward in inference mode and nothing else. Elsewhere it copies the
+        inputs to the device, and its outputs back.
+        """
+        synchronise = synchroniser(self.device)
+        if synchronise is None:
+            args, kwargs = self._arguments(self._placed(feeds, self.device))
+            call: Callable[[], object] = partial(self._forward, *args, **kwargs)
+        else:
+            call = self._transferred(feeds, synchronise)
+        return Inference(self._compiled_now(self._inference(call)), around=torch.inference_mode)
 
     def bind_on_device(self, feeds: Feeds) -> Inference | None:
-        """Inputs and outputs stay on the device; None on a CPU."""
-        return None
+        """Inputs and outputs stay on the device and calls are queued; None on a CPU."""
+        synchronise = synchroniser(self.device)
+        if synchronise is None:
+            return None
+        args, kwargs = self._arguments(self._placed(feeds, self.device))
+        call = self._inference(partial(self._forward, *args, **kwargs))
+        # What fails on the device is heard of when it is waited for.
+        waited_for = self._guarded(synchronise)
+        return Inference(self._compiled_now(call), waited_for, around=torch.inference_mode)
 
     def compilations(self) -> int:
-        """How often the model was compiled so far."""
-        return 0
+        """How often anything was compiled so far, by torch.compile or by the module's own use."""
+        return compilations()
 
     def peak_device_bytes(self) -> int | None:
-        """The most device memory held since loading; None where there is none."""
-        return None
+        """The most device memory held since loading, as `device.peak_bytes` says."""
+        return peak_bytes(self.device)
 
-    def _call(self, feeds: Feeds) -> Callable[[], object]:
-        """The forward with its inputs placed, ending when the device is done."""
+    def _placed(self, feeds: Feeds, device: torch.device) -> dict[str, torch.Tensor]:
+        """The inputs as tensors of the declared types, on a device."""
         declared = {value.name: value.dtype for value in self.inputs}
         try:
-            tensors = {
-                name: place_array(array, declared.get(name), self._device)
+            return {
+                name: place_array(array, declared.get(name), device)
                 for name, array in feeds.items()
             }
         except (TypeError, ValueError) as error:
             raise self._signature.misfit(self._source, first_line(error)) from error
         except Exception as error:
-            raise _failure(self._source, error, "run") from error
-        args, kwargs = self._signature.bind(self._source, tensors)
-        forward, synchronise = self._forward, synchroniser(self._device)
-        if synchronise is None:
-            return lambda: forward(*args, **kwargs)
+            raise failure(self._source, error, "run") from error
 
-        def synchronised() -> object:
-            result = forward(*args, **kwargs)
-            synchronise()
-            return result
+    def _arguments(self, tensors: dict[str, torch.Tensor]) -> Arguments:
+        return self._signature.bind(self._source, tensors)
 
-        return synchronised
-
-    def _guarded(self, call: Callable[[], object]) -> object:
+    def _transferred(self, feeds: Feeds, synchronise: Callable[[], object]) -> Callable[[], object]:
+        """The forward between copies from and to main memory."""
+        sources = self._placed(feeds, torch.device("cpu"))
         try:
-            with torch.inference_mode():
-                return call()
-        except CompauditError:
-            raise
+            transfer = Transfer(sources, self.device, synchronise)
         except Exception as error:
-            raise _failure(self._source, error, "run") from error
+            raise failure(self._source, error, "run") from error
+        args, kwargs = self._arguments(transfer.inputs)
+        forward, to_device, to_host = self._forward, transfer.to_device, transfer.to_host
 
+        def call() -> object:
+            to_device()
+            return to_host(forward(*args, **kwargs))
 
-def _prepare(source: Source, settings: RunSettings) -> torch.device:
-    device = device_of(source, settings.device)
-    torch.set_num_threads(max(1, settings.threads))
-    # It can be set once per process, and not after the first parallel work.
-    with contextlib.suppress(RuntimeError):
-        torch.set_num_interop_threads(1)
-    # Without its tuned kernels a model is its own noise floor.
-    torch.backends.mkldnn.set_flags(settings.optimized)  # type: ignore[no-untyped-call]
-    torch.backends.cudnn.set_flags(settings.optimized)  # type: ignore[no-untyped-call]
-    return device
+        return call
 
+    def _inference(self, call: Callable[[], object]) -> Callable[[], object]:
+        """A call in inference mode, whose failures are ours."""
+        source, entered = self._source, torch.is_inference_mode_enabled
 
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-_GUARDS = ("Guard failed", "Expected input at")
+        def inference() -> object:
+            try:
+                if entered():
+                    return call()
+                with torch.inference_mode():
+                    return call()
+            except CompauditError:
+                raise
+            except Exception as error:
+                raise failure(source, error, "run") from error
 
+        return inference
 
-def _failure(source: Source, error: Exception, stage: str) -> CompauditError:
-    text = str(error)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        sign in text for sign in _NO_MEMORY
-    ):
-        return MeasurementError(
-            f"{source.spec} ran out of memory: {first_line(error)}",
-            hint="use a smaller --batch-size or another --device",
-            code="out-of-memory",
-            model=source.spec,
-            stage=stage,
-        )
-    if isinstance(error, AssertionError | RuntimeError) and any(
-        text.startswith(sign) or f" {sign}" in text[:200] for sign in _GUARDS
-    ):
-        return RequestError(
-            f"the inputs do not fit {source.spec}: {text.partition(chr(10))[0][:300]}",
-            hint="it was exported for other sizes: give --input-shape, or export it again",
-            code="inputs-do-not-fit",
-            model=source.spec,
-            stage=stage,
-        )
-    return MeasurementError(
-        f"{source.spec} failed: {first_line(error)}",
-        hint="run it on the same inputs in Python to see the traceback",
-        code="model-failed",
-        model=source.spec,
-        stage=stage,
-    )
+    def _guarded(self, call: Callable[[], object]) -> Callable[[], object]:
+        source = self._source
+
+        def guarded() -> object:
+            try:
+                return call()
+            except Exception as error:
+                raise failure(source, error, "run") from error
+
+        return guarded
+
+    def _compiled_now(self, call: Callable[[], object]) -> Callable[[], object]:
+        """The call, its code compiled: that takes seconds, which are no part of warming up."""
+        if self.compiled:
+            call()
+            self._note_compilation()
+        return call
+
+    def _note_compilation(self) -> None:
+        self.settings["torch.compile"] = describe_compilation() if self.compiled else "off"

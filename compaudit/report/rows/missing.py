@@ -20,7 +20,10 @@ _LINED_UP = (
 )
 """The figures that are shown of several models."""
 # What `inspect` measures of no model, so that saying so of each would tell nothing.
-_NEVER = ("latency", "load_s", "first_inference_s", "peak_memory_bytes", "peak_device_memory_bytes")
+_NEVER = (
+    *("latency", "load_s", "first_inference_s", "peak_memory_bytes", "peak_device_memory_bytes"),
+    *("resident_anonymous_bytes", "resident_file_bytes"),
+)
 
 
 def missing(report: Inspection, place: int) -> dict[str, str]:

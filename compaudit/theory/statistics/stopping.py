@@ -7,6 +7,7 @@ error.
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -20,6 +21,7 @@ POCOCK_TWO_LOOKS: Final = 0.0294
 TARGET_HALF_WIDTH: Final = 0.03
 
 
+@cache
 def two_look_level(confidence: float = 0.95) -> float:
     """Return Pocock's nominal level: what each of two equal looks may spend.
 

@@ -55,7 +55,7 @@ def workspace_of(runner: FakeRunner) -> Workspace:
 
 def run(runner: FakeRunner, start: int, stop: int, batch: int | None = None) -> NDArray[Any]:
     feeds = (Feed("input", "x", "float32", batch),)
-    return infer(workspace_of(runner), feeds, start, stop)["y"]
+    return infer(workspace_of(runner), feeds, start, stop, stop - start)["y"]
 
 
 # --------------------------------------------------------------------------------- feed_batch
@@ -192,6 +192,29 @@ class Recorder:
         )
 
 
+def test_each_model_takes_as_many_samples_at_once_as_was_asked_for_it() -> None:
+    original, compressed = FakeRunner(), FakeRunner()
+    feeds = (Feed("input", "x", "float32", None),)
+    meter = Recorder()
+    LocalEngine(FakeWorker(original), FakeWorker(compressed)).evaluate(  # type: ignore[arg-type]
+        Pass(
+            data=DataRequest(),
+            samples=10,
+            batch_sizes=(2, 5),
+            original=feeds,
+            compressed=feeds,
+        ),
+        lambda start, stop: np.arange(10)[start:stop],
+        [meter],
+        lambda done: None,
+    )
+    # Five samples are shown at a time: in three runs of the one, in a single one of the other.
+    assert original.sizes == [2, 2, 1, 2, 2, 1]
+    assert compressed.sizes == [5, 5]
+    assert [len(labels) for labels, *_ in meter.seen] == [5, 5]
+    assert all(a == b for _, a, b in meter.seen)
+
+
 @pytest.mark.parametrize("size", [1, 3, 4, 10, 64])
 def test_every_sample_is_shown_once_to_every_meter(size: int) -> None:
     original = FakeWorker(FakeRunner())
@@ -202,7 +225,7 @@ def test_every_sample_is_shown_once_to_every_meter(size: int) -> None:
         Pass(
             data=DataRequest(),
             samples=10,
-            batch_size=size,
+            batch_sizes=(size, size),
             original=(Feed("input", "x", "float32", None),),
             compressed=(Feed("input", "x", "float64", 4),),
         ),

@@ -86,6 +86,13 @@ def test_infinities_that_both_agree_on_are_no_error() -> None:
     assert reasons == {}
 
 
+def test_infinities_alone_are_no_evidence() -> None:
+    """An error of zero would pass any gate, and no number was compared."""
+    error, reasons = measured(np.array([np.inf, -np.inf]), np.array([np.inf, -np.inf]))
+    assert (error.max_abs_error, error.mean_abs_error, error.cosine) == (None, None, None)
+    assert set(reasons.values()) == {"both models give infinities and no number"}
+
+
 def test_float16_does_not_overflow() -> None:
     error, _ = measured(np.full(9, 60000, np.float16), np.full(9, -60000, np.float16))
     assert error.max_abs_error == 120_000  # beyond the 65504 of float16

@@ -1,8 +1,17 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
+from compaudit.engines.base import Outputs
 from compaudit.errors import RequestError
-from compaudit.measure.outputs import OutputPair, check_shapes, match_outputs
+from compaudit.measure.outputs import (
+    OutputPair,
+    Renaming,
+    UnderPairNames,
+    check_shapes,
+    match_outputs,
+)
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -97,3 +106,57 @@ def test_an_unknown_model_output() -> None:
     error = refusal(outputs("a", "b"), outputs("a", "b"), wanted="logits")
     assert "--model-output logits" in error.message
     assert error.hint == "it has 'a', 'b'"
+
+
+# ---------------------------------------------------------------------------- the pair's names
+
+
+class Recorder:
+    """Keeps the names and first numbers of the outputs that it is shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[dict[str, float], dict[str, float]]] = []
+
+    def update(self, labels: Any, original: Outputs, compressed: Outputs) -> None:
+        self.seen.append(
+            (
+                {name: float(array.flat[0]) for name, array in original.items()},
+                {name: float(array.flat[0]) for name, array in compressed.items()},
+            )
+        )
+
+
+def test_each_model_has_its_own_names_for_the_outputs_of_the_pair() -> None:
+    recorder = Recorder()
+    meter = UnderPairNames(
+        [recorder],
+        Renaming("original", {"scores": "logits"}),
+        Renaming("compressed", {"scores": "y", "y": "scores"}),
+    )
+    meter.update(
+        None,
+        {"logits": np.full(2, 1.0), "boxes": np.full(2, 2.0)},
+        {"scores": np.full(2, 3.0), "y": np.full(2, 4.0), "boxes": np.full(2, 5.0)},
+    )
+    assert recorder.seen == [
+        ({"scores": 1.0, "boxes": 2.0}, {"y": 3.0, "scores": 4.0, "boxes": 5.0})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "said", "hint"),
+    [
+        (
+            {"scores": "logit"},
+            "--compressed-map-output scores=logit: the compressed model has no output 'logit'",
+            "it has 'logits', 'boxes'",
+        ),
+        ({"boxes": "logits"}, "another output called 'boxes'", "another name"),
+    ],
+)
+def test_names_that_do_not_fit_the_model(mapping: dict[str, str], said: str, hint: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        Renaming("compressed", mapping).apply(outputs("logits", "boxes"))
+    assert caught.value.code == "outputs-do-not-fit"
+    assert said in caught.value.message
+    assert hint in caught.value.hint

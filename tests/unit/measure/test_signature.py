@@ -4,16 +4,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compaudit.config import Config
+from compaudit.config import Config, ModelOptions, Which
 from compaudit.data.base import Feed
 from compaudit.errors import RequestError
 from compaudit.measure.accuracy import choose_task
 from compaudit.measure.signature import (
     Samples,
+    Signature,
     choose_samples,
-    common_batch,
     feeds_of,
+    require_inputs,
     require_labels,
+    sizes_of_one_sample,
 )
 from compaudit.models.base import Value
 from compaudit.workers.workspace import Loaded
@@ -27,10 +29,16 @@ def config(**changes: Any) -> Config:
     return Config(original="o", compressed="c", **changes)
 
 
+def takes(chosen: Config, which: Which, *inputs: Value) -> Signature:
+    """A model called o or c that takes these inputs."""
+    return Signature(which, which[0], chosen.of(which), loaded(*inputs))
+
+
 def labelled(tmp_path: Path, labels: Any, name: str = "labels") -> Samples:
     path = tmp_path / "data.npz"
     np.savez(path, x=np.zeros((len(labels), 2)), **{name: np.asarray(labels)})
-    return choose_samples(config(data=str(path)), [("o", loaded(Value("x", "", None)), None)])
+    chosen = config(data=str(path))
+    return choose_samples(chosen, [takes(chosen, "original", Value("x", "", None))])
 
 
 # ---------------------------------------------------------------------------------- samples
@@ -57,28 +65,138 @@ def test_no_labels(tmp_path: Path) -> None:
 
 
 def test_synthetic_inputs_take_shapes_from_either_model() -> None:
-    open_, said = loaded(Value("x", "", None)), loaded(Value("y", "float32", ("N", 3)))
-    samples = choose_samples(config(), [("o", open_, None), ("c", said, None)])
+    open_ = takes(config(), "original", Value("x", "", None))
+    said = takes(config(), "compressed", Value("y", "float32", ("N", 3)))
+    samples = choose_samples(config(), [open_, said])
     assert samples.request.uri is None
     assert [(a.dtype, a.shape) for a in samples.inputs] == [("float32", (3,))]
     assert samples.labels is None
 
 
+def test_as_many_samples_are_made_up_as_either_model_takes_at_once() -> None:
+    chosen = config(compressed_only=ModelOptions(batch_size=100))
+    inputs = Value("x", "float32", ("N", 3))
+    both = [takes(chosen, "original", inputs), takes(chosen, "compressed", inputs)]
+    assert choose_samples(chosen, both).dataset.samples == 100
+
+
+# --------------------------------------------------------------------------------- the options
+
+
 def test_input_shape_completes_a_model_that_declares_none() -> None:
-    chosen = config(input_shapes={"x": (1, 3)})
-    samples = choose_samples(chosen, [("o", loaded(Value("x", "", None)), None)])
-    assert feeds_of(chosen, "o", loaded(Value("x", "", None)), samples) == (
-        Feed("x", "x", "float32", None),
+    one = takes(config(input_shapes={"x": (1, 3)}), "original", Value("x", "", None))
+    samples = choose_samples(config(), [one])
+    assert feeds_of(one, samples) == (Feed("x", "x", "float32", None),)
+
+
+def test_the_shape_for_one_model_wins_and_holds_for_that_model() -> None:
+    chosen = config(
+        input_shapes={"x": (1, 3)}, compressed_only=ModelOptions(input_shapes={"x": (1, 5)})
     )
+    open_ = Value("x", "float32", ("N", "features"))
+    original, compressed = (takes(chosen, which, open_) for which in ("original", "compressed"))
+    samples = choose_samples(chosen, [original, compressed])
+    assert samples.inputs[0].shape == (3,)
+    assert feeds_of(original, samples)
+    with pytest.raises(RequestError, match=r"shape \(N, 5\)") as caught:
+        feeds_of(compressed, samples)
+    assert caught.value.model == "c"
+    assert sizes_of_one_sample(chosen, "original") == {"x": (1, 3)}
+    assert sizes_of_one_sample(chosen, "compressed") == {"x": (1, 5)}
 
 
-def test_input_shape_of_an_unknown_input() -> None:
-    chosen = config(input_shapes={"y": (1, 3)})
-    one = loaded(Value("x", "float32", ("N", 3)))
-    samples = choose_samples(chosen, [("o", one, None)])
-    with pytest.raises(RequestError, match="'y'") as caught:
-        feeds_of(chosen, "o", one, samples)
-    assert "'x'" in caught.value.hint
+def test_a_size_that_a_model_states_stays() -> None:
+    one = takes(config(input_shapes={"x": (8, 3, 7)}), "original", Value("x", "f", (4, "a", 5)))
+    assert one.inputs[0].shape == (4, 3, 5)
+
+
+def test_one_array_feeds_inputs_of_different_names(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", p=np.zeros((4, 2)), q=np.zeros((4, 3)))
+    chosen = config(
+        data=str(tmp_path / "data.npz"),
+        original_only=ModelOptions(map_input={"p": "a"}),
+        compressed_only=ModelOptions(map_input={"p": "b", "q": "a"}),
+    )
+    original = takes(chosen, "original", Value("a", "", None), Value("q", "", None))
+    compressed = takes(chosen, "compressed", Value("a", "", None), Value("b", "", None))
+    samples = choose_samples(chosen, [original, compressed])
+    assert {feed.input: feed.array for feed in feeds_of(original, samples)} == {"a": "p", "q": "q"}
+    assert {feed.input: feed.array for feed in feeds_of(compressed, samples)} == {
+        "a": "q",
+        "b": "p",
+    }
+    assert sizes_of_one_sample(chosen, "original")["a"] == (1, 2)
+    assert sizes_of_one_sample(chosen, "compressed")["a"] == (1, 3)
+
+
+def test_without_data_both_maps_speak_of_the_same_arrays() -> None:
+    chosen = config(
+        original_only=ModelOptions(map_input={"p": "a", "q": "b"}),
+        compressed_only=ModelOptions(map_input={"p": "c", "q": "d"}),
+    )
+    small, large = ("N", 2), ("N", 3)
+    original = takes(chosen, "original", Value("a", "float32", small), Value("b", "float32", large))
+    compressed = takes(
+        chosen, "compressed", Value("d", "float32", large), Value("c", "float32", small)
+    )
+    samples = choose_samples(chosen, [original, compressed])
+    assert {array.name: array.shape for array in samples.inputs} == {"p": (2,), "q": (3,)}
+    assert {feed.input: feed.array for feed in feeds_of(compressed, samples)} == {
+        "d": "q",
+        "c": "p",
+    }
+
+
+@pytest.mark.parametrize("order", [("x", "y"), ("y", "x")])
+def test_without_data_an_array_that_feeds_two_inputs_is_made_up_once(order: list[str]) -> None:
+    chosen = config(original_only=ModelOptions(map_input={"x": "y"}))
+    types = {"x": "float32", "y": "float64"}
+    original = takes(chosen, "original", *(Value(name, types[name], ("N", 2)) for name in order))
+    samples = choose_samples(chosen, [original])
+    assert [(array.name, array.dtype) for array in samples.inputs] == [("x", "float32")]
+    assert [feed.array for feed in feeds_of(original, samples)] == ["x", "x"]
+
+
+X, Y = Value("x", "float32", ("N", 3)), Value("y", "float32", ("N", 3))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "hint"),
+    [
+        ({"input_shapes": {"z": (1, 3)}}, "--input-shape names 'z'", "their inputs are 'x', 'y'"),
+        ({"map_input": {"x": "z"}}, "--map-input names 'z'", "their inputs are 'x', 'y'"),
+        (
+            {"original_only": ModelOptions(input_shapes={"y": (1, 3)})},
+            "--original-input-shape names 'y', which is no input of o",
+            "its inputs are 'x'",
+        ),
+        (
+            {"compressed_only": ModelOptions(map_input={"y": "x"})},
+            "--compressed-map-input names 'x', which is no input of c",
+            "its inputs are 'y'",
+        ),
+    ],
+)
+def test_options_that_name_no_input(asked: dict[str, Any], said: str, hint: str) -> None:
+    chosen = config(**asked)
+    with pytest.raises(RequestError) as caught:
+        require_inputs(chosen, [takes(chosen, "original", X), takes(chosen, "compressed", Y)])
+    assert caught.value.code == "unknown-input"
+    assert said in caught.value.message
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"input_shapes": {"y": (1, 3)}},
+        {"map_input": {"x": "y"}},
+        {"compressed_only": ModelOptions(map_input={"x": "y"})},
+    ],
+)
+def test_an_option_for_both_may_name_the_input_of_one(asked: dict[str, Any]) -> None:
+    chosen = config(**asked)
+    require_inputs(chosen, [takes(chosen, "original", X), takes(chosen, "compressed", Y)])
 
 
 # -------------------------------------------------------------------------------------- tasks
@@ -125,35 +243,3 @@ def test_labels_that_suit_no_task(tmp_path: Path, labels: Any, declared: Any, hi
         choose_task(declared, labelled(tmp_path, labels))
     assert caught.value.code == "labels-do-not-fit"
     assert hint in caught.value.hint
-
-
-# ------------------------------------------------------------------------------ common_batch
-
-
-def fed(**batches: int | None) -> list[tuple[str, tuple[Feed, ...]]]:
-    return [(name, (Feed("x", "x", "float32", batch),)) for name, batch in batches.items()]
-
-
-@pytest.mark.parametrize(
-    ("asked", "batches", "expected"),
-    [
-        (None, {"a": None, "b": None}, 1),
-        (8, {"a": None, "b": None}, 8),
-        (None, {"a": None, "b": 4}, 4),
-        (4, {"a": 4, "b": None}, 4),
-        (None, {"a": 1}, 1),
-    ],
-)
-def test_one_timed_inference_takes_equally_many_samples_of_each_model(
-    asked: int | None, batches: dict[str, int | None], expected: int
-) -> None:
-    assert common_batch(config(batch_size=asked), fed(**batches)) == expected
-
-
-@pytest.mark.parametrize(("asked", "batches"), [(None, {"a": 1, "b": 4}), (8, {"a": 4, "b": None})])
-def test_batch_sizes_that_cannot_be_compared(
-    asked: int | None, batches: dict[str, int | None]
-) -> None:
-    with pytest.raises(RequestError) as caught:
-        common_batch(config(batch_size=asked), fed(**batches))
-    assert caught.value.code == "batch-sizes-differ"

@@ -113,11 +113,11 @@ class TestErrors:
         assert (error.hint, error.code) == ("make it even", "odd-input")
         assert (error.model, error.stage) == ("a.onnx", "load")
 
-    def test_a_failure_keeps_its_words_where_they_name_the_model(self, worker: Worker) -> None:
+    def test_a_failure_says_what_the_model_was_doing(self, worker: Worker) -> None:
         with pytest.raises(MeasurementError) as caught:
             worker.call("evaluate", does.give_up)
         error = caught.value
-        assert error.message == "a.onnx produced nothing"
+        assert error.message == "a.onnx produced nothing (while being evaluated)"
         assert (error.hint, error.code) == ("try again", "nothing-usable")
         assert (error.model, error.stage) == ("a.onnx", "evaluate")
 

@@ -18,7 +18,7 @@ import psutil
 from numpy.typing import NDArray
 
 from compaudit.errors import MeasurementError, RequestError
-from compaudit.models.base import Source, Value
+from compaudit.models.base import Inference, Source, Value
 from compaudit.workers.workspace import Workspace
 
 
@@ -288,16 +288,28 @@ class HungryRunner:
     outputs = (Value("y", "float32", (None, 4)),)
     named_outputs = True
     providers = ("test",)
+    on_gpu = False
 
     def __init__(self, bytes_per_run: int) -> None:
         self._bytes_per_run = bytes_per_run
+        self.nodes_by_provider: dict[str, int] = {}
+        self.settings: dict[str, str] = {}
 
     def run(self, feeds: Any) -> dict[str, NDArray[Any]]:
         scratch = np.ones(self._bytes_per_run, np.uint8)
         return {"y": feeds["x"] * scratch[0]}
 
-    def bind(self, feeds: Any) -> Any:
-        return lambda: self.run(feeds)
+    def bind(self, feeds: Any) -> Inference:
+        return Inference(lambda: self.run(feeds))
+
+    def bind_on_device(self, feeds: Any) -> None:
+        return None
+
+    def compilations(self) -> int:
+        return 0
+
+    def peak_device_bytes(self) -> None:
+        return None
 
 
 def hold_hungry_model(workspace: Workspace, weights: int, bytes_per_run: int) -> None:

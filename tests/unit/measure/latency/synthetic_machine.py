@@ -6,7 +6,8 @@ Everything is drawn from one seed, so each simulated experiment is the same on e
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -19,6 +20,9 @@ from compaudit.measure.latency.experiment import (
     Trace,
     run_experiment,
 )
+from compaudit.measure.latency.plan import ArmCost
+from compaudit.models.base import Inference
+from compaudit.results import Delta
 
 Load = Callable[[float], float]
 """How many times slower everything is at a time in seconds."""
@@ -87,6 +91,10 @@ class SyntheticMachine:
         call_noise: drawn for every call.
         process_noise: drawn for every process, and kept by it.
         places: for every epoch, a factor for the process in each place of `models`.
+        launched: a factor for the process that is launched first (0) or second (1) of its epoch.
+        whole_blocks: one draw for a block instead of one for each call; hundreds of experiments
+            then take a second.
+        device_s: of a machine with a GPU, seconds of a call of each model on it alone.
     """
 
     call_s: dict[ModelName, float]
@@ -96,6 +104,9 @@ class SyntheticMachine:
     call_noise: Noise = quiet
     process_noise: Noise = quiet
     places: Callable[[int, int], float] = lambda epoch, place: 1.0
+    launched: Callable[[int], float] = lambda rank: 1.0
+    whole_blocks: bool = False
+    device_s: dict[ModelName, float] | None = None
     real_warm_up: bool = False
     steady: bool = True
     clock: FakeClock = field(default_factory=FakeClock)
@@ -103,6 +114,7 @@ class SyntheticMachine:
     epoch_ends: list[float] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
     asked: list[tuple[ModelName, int, bool]] = field(default_factory=list)
+    asked_of_device: list[tuple[ModelName, int, bool]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
@@ -112,20 +124,24 @@ class SyntheticMachine:
         epoch = len(self.opened)
         self.opened.append((tuple(models), second_first))
         self.clock.advance(self.setup_s * self.load(self.clock.now))
+        ranks = reversed(range(len(models))) if second_first else range(len(models))
         yield [
             SyntheticArm(
                 self,
                 name,
                 place,
-                self.call_s[name] * self.process_noise(self.random) * self.places(epoch, place),
+                self.call_s[name]
+                * self.process_noise(self.random)
+                * self.places(epoch, place)
+                * self.launched(rank),
             )
-            for place, name in enumerate(models)
+            for place, (name, rank) in enumerate(zip(models, ranks, strict=True))
         ]
         self.epoch_ends.append(self.clock.now)
 
     def run(self, experiment: Experiment, **callbacks: Callable[..., None]) -> Trace:
         callbacks.setdefault("on_progress", lambda what, share: None)
-        return run_experiment(experiment, self.open_arms, self.clock, **callbacks)  # type: ignore[arg-type]
+        return run_experiment(experiment, self.open_arms, self.clock, **callbacks)
 
 
 class SyntheticArm:
@@ -136,16 +152,38 @@ class SyntheticArm:
         self._machine = machine
         self._letter = "AB"[place]
         self._true_call_s = true_call_s
-        self.call_s, self.steady = machine.call_s[name], machine.steady
+        on_gpu = machine.device_s is not None
+        self._device_s = machine.device_s[name] if machine.device_s is not None else None
+        self.cost = ArmCost(machine.call_s[name], on_gpu, self._device_s)
+        self.steady = machine.steady
         if machine.real_warm_up:
-            warm = warm_until(self._call, 2.0, machine.clock)
-            self.call_s, self.steady = warm.call_s, warm.steady
+            warm = warm_until(Inference(self._call), 2.0, machine.clock)
+            self.cost, self.steady = ArmCost(warm.call_s), warm.steady
 
     def block(self, calls: int, discard_first: bool) -> BlockTimes:
         self._machine.order.append(self._letter)
         self._machine.asked.append((self.name, calls, discard_first))
         clock = self._machine.clock
-        return run_block(self._call, calls, discard_first, clock, clock)
+        if self._machine.whole_blocks:
+            call_s = self._true_call_s * self._machine.load(clock.now)
+            call_s *= self._machine.call_noise(self._machine.random)
+            clock.advance((calls + discard_first) * call_s)
+            return BlockTimes(calls * call_s, calls * call_s, [call_s] * calls)
+        return run_block(Inference(self._call), calls, discard_first, clock, clock)
+
+    def device_block(self, calls: int, discard_first: bool) -> BlockTimes:
+        """A queue that the device works through; queueing itself takes no time."""
+        machine, seconds = self._machine, self._device_s
+        assert seconds is not None
+        machine.asked_of_device.append((self.name, calls, discard_first))
+        queue: list[float] = []
+
+        def done() -> None:
+            machine.clock.advance(sum(queue) * machine.load(machine.clock.now))
+            queue.clear()
+
+        inference = Inference(lambda: queue.append(seconds), done)
+        return run_block(inference, calls, discard_first, machine.clock, machine.clock)
 
     def _call(self) -> None:
         machine = self._machine
@@ -166,3 +204,14 @@ def experiment(
     seed: int = 0,
 ) -> Experiment:
     return Experiment(models, time_budget_s, resolution, 0.95, seed)
+
+
+def covered(delta: Delta, truth: float) -> bool:
+    assert delta.low is not None
+    assert delta.high is not None
+    return delta.low <= truth <= delta.high
+
+
+def share_covered(deltas: Iterable[Delta], truth: float) -> float:
+    """How often the interval holds the truth."""
+    return statistics.fmean(covered(delta, truth) for delta in deltas)

@@ -1,5 +1,6 @@
 """Fresh workers for each epoch, of which only one is ever awake. The workers here are a record."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -12,12 +13,17 @@ from compaudit.measure.latency import arms as module
 from compaudit.measure.latency.arms import Subject, open_arms_of
 from compaudit.measure.latency.blocks import BlockTimes, Warmup
 from compaudit.measure.latency.experiment import ModelName
+from compaudit.measure.latency.plan import ArmCost
 from compaudit.models.base import RunSettings, Source
 from compaudit.workers.limits import Limits
+from compaudit.workers.workspace import Loaded
 
 ANSWERS: dict[str, object] = {
+    "load_model": Loaded(0.1, (), (), True, ("CPUExecutionProvider",)),
     "warm_up": Warmup(0.01, 12, False),
+    "warm_up_on_device": Warmup(0.004, 12, True),
     "time_block": BlockTimes(0.04, 0.04, [0.01] * 4),
+    "time_device_block": BlockTimes(0.08, 0.01, []),
 }
 
 
@@ -78,11 +84,11 @@ def test_one_is_loaded_and_warmed_up_while_the_other_sleeps(
 ) -> None:
     with open_arms_of(SUBJECTS)(("original", "compressed"), False) as arms:
         assert not any(worker.awake for worker in recorded.living)
-        assert [(arm.name, arm.call_s, arm.steady) for arm in arms] == [
+        assert [(arm.name, arm.cost.call_s, arm.steady) for arm in arms] == [
             ("original", 0.01, False),
             ("compressed", 0.01, False),
         ]
-    prepared = ["load_model", "bind_inputs", "warm_up"]
+    prepared = ["load_model", "bind_inputs", "call_once", "warm_up"]
     assert recorded.events[2:] == [f"{name} {step}" for name in ("m", "m*") for step in prepared]
 
 
@@ -99,6 +105,41 @@ def test_after_a_block_the_worker_sleeps_again(recorded: type[RecordedWorker]) -
         for arm in (arms[0], arms[1], arms[1], arms[0]):
             assert arm.block(4, True) == ANSWERS["time_block"]
             assert not any(worker.awake for worker in recorded.living)
+
+
+def test_on_a_gpu_the_device_is_warmed_up_and_timed_too(
+    recorded: type[RecordedWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Loaded(0.1, (), (), True, ("CUDAExecutionProvider",), on_gpu=True)
+    monkeypatch.setitem(ANSWERS, "load_model", loaded)
+    with open_arms_of(SUBJECTS)(("original",), False) as (arm,):
+        assert arm.cost == ArmCost(0.01, on_gpu=True, device_call_s=0.004)
+        assert recorded.events[2:] == [
+            f"m {step}" for step in ("bind_inputs", "call_once", "warm_up", "warm_up_on_device")
+        ]
+        assert arm.device_block(20, True) == ANSWERS["time_device_block"]
+        assert not any(worker.awake for worker in recorded.living)
+
+
+@pytest.mark.parametrize("steady", [True, False])
+def test_a_device_that_never_settles_makes_the_arm_unsteady(
+    monkeypatch: pytest.MonkeyPatch, steady: bool
+) -> None:
+    loaded = Loaded(0.1, (), (), True, ("CUDAExecutionProvider",), on_gpu=True)
+    monkeypatch.setitem(ANSWERS, "load_model", loaded)
+    monkeypatch.setitem(ANSWERS, "warm_up", Warmup(0.01, 12, True))
+    monkeypatch.setitem(ANSWERS, "warm_up_on_device", Warmup(0.004, 12, steady))
+    with open_arms_of(SUBJECTS)(("original",), False) as (arm,):
+        assert arm.steady is steady
+
+
+def test_the_call_that_compiles_is_made_before_warming_up(recorded: type[RecordedWorker]) -> None:
+    compiled = dataclasses.replace(subject("m"), settings=RunSettings(compiled=True))
+    with open_arms_of({"original": compiled})(("original",), False):
+        pass
+    assert recorded.events[1:] == [
+        f"m {step}" for step in ("load_model", "bind_inputs", "call_once", "warm_up")
+    ]
 
 
 def test_the_original_against_itself_is_two_processes(recorded: type[RecordedWorker]) -> None:

@@ -1,19 +1,25 @@
 """From blocks to δ and to each model's latency, by hand calculation."""
 
+import dataclasses
+import itertools
 import math
 import statistics
 
+import msgspec
 import pytest
 from scipy import stats
+from synthetic_machine import SyntheticMachine, experiment, lognormal, pair
 
+from compaudit.measure.latency.epochs import cpu_epoch_values, epoch_values
 from compaudit.measure.latency.estimate import (
     LEAST_CALLS_P90,
     LEAST_CALLS_P99,
+    delta_from_raw,
     estimate_delta,
     summarise,
 )
-from compaudit.measure.latency.experiment import ModelName, Trace, cpu_epoch_values, epoch_values
-from compaudit.results import RawBlock
+from compaudit.measure.latency.experiment import ModelName, Trace
+from compaudit.results import RawBlock, RawSamples
 
 
 def block(
@@ -107,6 +113,83 @@ class TestDelta:
         trace = trace_of(epochs)
         assert cpu_epoch_values(trace.blocks) == []
         assert estimate_delta(trace, 0.95, 0.03, cpu_time=True).cpu_time_ratio is None
+
+    def test_the_devices_ratio_has_an_interval_of_its_own(self) -> None:
+        logs = [math.log(ratio) for ratio in (2.9, 3.0, 3.2)]
+        trace = dataclasses.replace(
+            trace_of([epoch_of(n, [(0.02, 0.01)]) for n in range(3)]),
+            device=[
+                one
+                for n, log in enumerate(logs)
+                for one in epoch_of(n, [(0.001 * math.exp(log), 0.001)] * 2)
+            ],
+        )
+        delta = estimate_delta(trace, 0.95, 0.03, cpu_time=False)
+        expected = stats.t.interval(
+            0.95, 2, statistics.fmean(logs), statistics.stdev(logs) / math.sqrt(3)
+        )
+        assert delta.value == pytest.approx(2.0)
+        assert delta.device_ratio is not None
+        assert delta.device_ratio.value == pytest.approx(math.exp(statistics.fmean(logs)))
+        assert (delta.device_ratio.low, delta.device_ratio.high) == pytest.approx(
+            tuple(map(math.exp, expected))
+        )
+
+    def test_the_time_on_the_device_is_the_geometric_mean_of_the_epochs_means(self) -> None:
+        device = [
+            *(block(0, 0, place, "original", [0.001] * 4) for place in (0, 3)),
+            *(block(1, 0, place, "original", [0.004] * 4) for place in (1, 2)),
+            block(1, 0, 0, "compressed", [9.0] * 4),
+        ]
+        trace = dataclasses.replace(trace_of([epoch_of(0, [(0.02, 0.01)])]), device=device)
+        figures = summarise(trace, "original", 0.95)
+        assert figures is not None
+        assert figures.device is not None
+        assert figures.device.value == pytest.approx(0.002)
+        assert figures.device.low is None  # of two epochs
+
+
+class TestFromRaw:
+    @pytest.mark.parametrize("budget_s", [4.0, 12.0, 60.0])
+    @pytest.mark.parametrize("device_s", [None, pair(0.004, 0.001)])
+    def test_a_document_gives_back_the_very_same_delta(
+        self, budget_s: float, device_s: dict[ModelName, float] | None
+    ) -> None:
+        """Through JSON: no block is lost, and every float comes back as it was."""
+        machine = SyntheticMachine(
+            pair(0.010, 0.006),
+            process_noise=lognormal(0.02),
+            call_noise=lognormal(0.05),
+            whole_blocks=True,
+            device_s=device_s,
+        )
+        trace = machine.run(experiment(budget_s))
+        for confidence, cpu_time in itertools.product((0.95, 0.99), (True, False)):
+            measured = estimate_delta(trace, confidence, 0.03, cpu_time=cpu_time)
+            kept = RawSamples(
+                blocks=trace.blocks,
+                sentinel=trace.sentinel,
+                device=trace.device,
+                two_looks=trace.two_looks,
+            )
+            read = msgspec.json.decode(msgspec.json.encode(kept), type=RawSamples)
+            assert delta_from_raw(read, confidence, 0.03, cpu_time=cpu_time) == measured
+
+    def test_a_block_less_is_another_delta(self) -> None:
+        machine = SyntheticMachine(
+            pair(0.010, 0.006), process_noise=lognormal(0.02), whole_blocks=True
+        )
+        trace = machine.run(experiment(30))
+        whole = RawSamples(
+            blocks=trace.blocks, sentinel=trace.sentinel, device=[], two_looks=trace.two_looks
+        )
+        once = msgspec.structs.replace(whole, two_looks=False)
+        quiet = msgspec.structs.replace(whole, sentinel=[])
+        short = msgspec.structs.replace(whole, blocks=trace.blocks[: -8 * 4])
+        deltas = [
+            delta_from_raw(one, 0.95, 0.03, cpu_time=False) for one in (whole, once, quiet, short)
+        ]
+        assert all(a != b for a, b in itertools.combinations(deltas, 2))
 
 
 class TestLatency:

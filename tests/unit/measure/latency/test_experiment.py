@@ -7,8 +7,9 @@ import pytest
 from synthetic_machine import SyntheticMachine, experiment, lognormal, pair
 
 from compaudit.measure.latency import experiment as module
+from compaudit.measure.latency.epochs import epoch_values
 from compaudit.measure.latency.estimate import estimate_delta, summarise
-from compaudit.measure.latency.experiment import Trace, epoch_values
+from compaudit.measure.latency.experiment import Trace
 from compaudit.results import RawBlock
 
 FAST = pair(0.010, 0.005)

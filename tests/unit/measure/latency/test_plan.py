@@ -4,10 +4,20 @@ import itertools
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from compaudit.measure.latency.plan import ArmCost, Plan, grant_budget, make_plan
 
 FAST = (ArmCost(0.005), ArmCost(0.002))
+
+CALL_S = st.floats(1e-5, 10.0)
+ON_CPU = st.builds(ArmCost, CALL_S)
+ON_GPU = st.builds(
+    lambda call_s, share: ArmCost(call_s, True, call_s * share), CALL_S, st.floats(0.1, 1.0)
+)
+ARMS = st.one_of(st.tuples(ON_CPU, ON_CPU), st.tuples(ON_GPU, ON_GPU), st.tuples(ON_CPU))
+SETUP_S, BUDGET_S = st.floats(0.05, 20.0), st.floats(0.1, 1000.0)
 
 
 class TestArmCost:
@@ -57,12 +67,46 @@ class TestPlan:
     def test_quads_go_first_then_calls_then_epochs(self, arms: tuple[ArmCost, ...]) -> None:
         budgets = [500 * 0.97**step for step in range(250)]
         plans = [make_plan(budget, 0.5, arms) for budget in budgets]
-        # While the sentinel fits, and once more without it, from the fullest on.
-        for kept in (True, False):
-            sizes = [size(plan) for plan in plans if (plan.sentinel_s > 0) is kept]
-            steps = [step for step, _ in itertools.groupby(sizes)]
-            assert steps == [step for step in STAIRS if step in steps]
+        steps = [step for step, _ in itertools.groupby(map(size, plans))]
+        assert steps == [step for step in STAIRS if step in steps]
         assert steps[-4:] == [(2, 1, 3), (2, 1, 2), (2, 1, 1), (1, 1, 1)]
+
+    def test_the_device_alone_goes_before_anything_else(self) -> None:
+        arms = (ArmCost(0.002, True, 0.0012), ArmCost(0.001, True, 0.0004))
+        plans = [make_plan(60 * 0.98**step, 1.0, arms) for step in range(200)]
+        steps = [step for step, _ in itertools.groupby((p.device_quads, *size(p)) for p in plans)]
+        assert steps[:3] == [(2, 8, 4, 6), (0, 8, 4, 6), (0, 6, 4, 6)]
+        assert [step[0] for step in steps[1:]] == [0] * (len(steps) - 1)
+
+    def test_the_device_is_timed_where_both_have_one(self) -> None:
+        gpu, cpu = ArmCost(0.002, True, 0.0012), ArmCost(0.002)
+        assert make_plan(1000.0, 1.0, (gpu, gpu)).device_quads == 2
+        assert make_plan(1000.0, 1.0, (gpu,)).device_quads == 2
+        assert make_plan(1000.0, 1.0, (gpu, cpu)).device_quads == 0
+
+    @given(ARMS, SETUP_S, BUDGET_S, st.floats(0.01, 1.0))
+    def test_a_smaller_budget_never_gets_more_of_anything(
+        self, arms: tuple[ArmCost, ...], setup_s: float, budget_s: float, share: float
+    ) -> None:
+        """So its interval is never expected to be the narrower one."""
+        large = make_plan(budget_s, setup_s, arms)
+        small = make_plan(budget_s * share, setup_s, arms)
+        for more, less in zip(
+            (*size(large), large.device_quads, large.sentinel_s),
+            (*size(small), small.device_quads, small.sentinel_s),
+            strict=True,
+        ):
+            assert less <= more
+
+    @given(ARMS, SETUP_S, BUDGET_S)
+    def test_what_is_planned_fits_wherever_three_epochs_do(
+        self, arms: tuple[ArmCost, ...], setup_s: float, budget_s: float
+    ) -> None:
+        plan = make_plan(budget_s, setup_s, arms)
+        planned_s = plan.epochs * plan.epoch_s + plan.sentinel_s
+        assert (planned_s <= budget_s * (1 + 1e-9)) or (size(plan) == (1, 1, 1))
+        least_s = setup_s + sum(4 * (1 + (arm.call_s <= 0.020)) * arm.call_s for arm in arms)
+        assert (plan.epochs >= 3) == (3 * least_s <= budget_s)
 
     def test_every_step_is_taken(self) -> None:
         plans = [make_plan(50 * 0.97**step, 0.5, (ArmCost(0.05),)) for step in range(200)]

@@ -79,13 +79,13 @@ class Bare:
     """As much of a runner as a trace needs; meta tensors have no arrays to be fed."""
 
     def __init__(self, module: Any, inputs: Any) -> None:
-        self._forward, self._inputs = module, inputs
+        self.module, self.compiled, self._inputs = module, False, inputs
 
     def run(self, feeds: Any) -> None:
         import torch
 
         with torch.inference_mode():
-            self._forward(self._inputs)
+            self.module(self._inputs)
 
 
 def trace(module: Any, inputs: Any) -> MacCount:

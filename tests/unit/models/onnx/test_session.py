@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import ml_dtypes
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from compaudit.errors import CompauditError, MeasurementError, RequestError
-from compaudit.models.onnx import session
+from compaudit.models.onnx import native
 from compaudit.models.onnx.runtime_errors import clean, load_error, run_error
 
 node = helper.make_node
@@ -290,7 +291,8 @@ class _Assigned(_FallenBack):
         return ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
     def get_provider_graph_assignment_info(self):
-        return [type("Part", (), {"ep_name": "CPUExecutionProvider"})()]
+        relu = SimpleNamespace(op_type="Relu")
+        return [SimpleNamespace(ep_name="CPUExecutionProvider", get_nodes=lambda: [relu])]
 
 
 @pytest.mark.parametrize("kind", [_FallenBack, _Assigned])
@@ -411,7 +413,7 @@ def test_out_of_memory() -> None:
 def test_errors_keep_their_cause(kit, relu) -> None:
     with pytest.raises(RequestError) as caught:
         kit.load(relu).run({"x": np.ones((1, 4), np.float32)})
-    assert isinstance(caught.value.__cause__, session.native.InvalidArgument)
+    assert isinstance(caught.value.__cause__, native.native.InvalidArgument)
     kit.write([node("Nope", ["x"], ["y"])], name="bad.onnx")
     with pytest.raises(RequestError) as caught:
         kit.load(kit.folder / "bad.onnx")

@@ -183,8 +183,8 @@ def test_no_output_is_an_error(runner):
     ("device", "code"),
     [
         ("cuda:99", "device-missing"),
-        ("CUDAExecutionProvider", "device-unknown"),
-        ("cpu:3", "device-unknown"),
+        ("CUDAExecutionProvider", "unknown-device"),
+        ("cpu:3", "unknown-device"),
     ],
 )
 def test_devices_that_are_not_here(runner, device, code):
