@@ -20,6 +20,7 @@ from compaudit.measure.latency.epochs import epoch_values
 from compaudit.measure.latency.plan import (
     LEAST_EPOCHS,
     SENTINEL_EPOCHS,
+    SENTINEL_MOST_EPOCHS,
     SENTINEL_QUADS,
     SENTINEL_SHARE,
     ArmCost,
@@ -174,20 +175,29 @@ class _Schedule:
     def run_sentinel(self, plan: Plan) -> None:
         """The original against itself: what this machine calls different that is not.
 
-        All of it or nothing, as epochs may turn out dearer than they were planned.
+        Its least, or nothing, as epochs may turn out dearer than they were planned; and more of it
+        as long as there is time. What it measures has no say in how long it goes on.
         """
-        expected_s = plan.sentinel_s * self._spent_per_epoch() / plan.epoch_s
-        if self._elapsed() + expected_s > self._budget_s + self._spent_per_epoch():
-            return
+        dearer = self._spent_per_epoch() / plan.epoch_s
         began = self._elapsed()
-        blocks = []
-        for epoch in range(SENTINEL_EPOCHS):
+        if began + plan.sentinel_s * dearer > self._budget_s + self._spent_per_epoch():
+            return
+        room_s = min(SENTINEL_SHARE * self._budget_s, self._budget_s - began)
+        full, least = SENTINEL_QUADS
+        full_s = plan.sentinel_s + (full - least) * plan.sentinel_quad_s
+        quads = full if full_s * dearer <= room_s else least
+        blocks: list[RawBlock] = []
+        for epoch in range(SENTINEL_MOST_EPOCHS):
             now = self._elapsed()
-            if now > self._budget_s or now - began > SENTINEL_SHARE * self._budget_s:
+            spent_s = now - began
+            if epoch >= SENTINEL_EPOCHS:
+                if spent_s + spent_s / epoch > room_s:
+                    break
+            elif now > self._budget_s or spent_s > SENTINEL_SHARE * self._budget_s:
                 return
             self._tell("the original against itself")
             with self._arms(("original", "original"), epoch) as arms:
-                blocks += self._quads(arms, SENTINEL_QUADS, plan.shortest, epoch)
+                blocks += self._quads(arms, quads, plan.shortest, epoch)
         self.sentinel = blocks
 
     def trace(self, two_looks: bool) -> Trace:

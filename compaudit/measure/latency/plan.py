@@ -4,6 +4,9 @@ MEASURING §1, rule 7. The device-only blocks of a GPU go first, as δ does not 
 go from 8 to 2, then calls per block to 1, then epochs from 6 to 3. A quarter of the budget is kept
 for the sentinel; where that is too little for it, or three epochs do not fit beside it, there is
 none. A smaller budget never gets more of anything.
+
+Two quads an epoch are the least that a sentinel takes, and what is kept for it. Where its quarter
+holds five, of which the extremes are trimmed away, there are five; and then further epochs.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from compaudit.config import DEFAULT_TIME_BUDGET_S, SLOW_MODEL_TIME_BUDGET_S
 __all__ = [
     "LEAST_EPOCHS",
     "SENTINEL_EPOCHS",
+    "SENTINEL_MOST_EPOCHS",
     "SENTINEL_QUADS",
     "SENTINEL_SHARE",
     "ArmCost",
@@ -24,8 +28,9 @@ __all__ = [
     "make_plan",
 ]
 
-SENTINEL_EPOCHS = 4
-SENTINEL_QUADS = 2
+SENTINEL_EPOCHS, SENTINEL_MOST_EPOCHS = 4, 12
+SENTINEL_QUADS = (5, 2)
+"""Quads of its epochs, where there is room and at the least: of five, trimming drops two."""
 LEAST_EPOCHS = 3
 SENTINEL_SHARE = 0.25
 # Seconds and calls of a block: 20 to 50 ms on a CPU, at least 50 on a GPU (rule 4).
@@ -93,6 +98,7 @@ class Plan:
         epoch_s: what one epoch is expected to take.
         sentinel_s: what the original against itself is expected to take; 0 without room for it.
         device_quads: quads of device-only blocks after those; 0 without room, or without a device.
+        sentinel_quad_s: what a further quad in each of the sentinel's epochs takes.
     """
 
     budget_s: float
@@ -102,6 +108,7 @@ class Plan:
     epoch_s: float
     sentinel_s: float
     device_quads: int = 0
+    sentinel_quad_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +177,7 @@ def make_plan(budget_s: float, setup_s: float, arms: tuple[ArmCost, ...]) -> Pla
                 epoch_s,
                 kept_s,
                 step.device_quads,
+                SENTINEL_EPOCHS * _Step(1, 1).epoch_s(0.0, (arms[0], arms[0])),
             )
     for quads in (_QUADS[-1], 1):
         epoch_s = _Step(1, quads, shortest=True).epoch_s(setup_s, arms)
@@ -190,4 +198,4 @@ def _sentinel_s(setup_s: float, arms: tuple[ArmCost, ...]) -> float:
     if len(arms) < 2:
         return 0.0
     twins = (arms[0], arms[0])
-    return SENTINEL_EPOCHS * _Step(1, SENTINEL_QUADS).epoch_s(setup_s, twins)
+    return SENTINEL_EPOCHS * _Step(1, SENTINEL_QUADS[-1]).epoch_s(setup_s, twins)

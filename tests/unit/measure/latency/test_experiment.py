@@ -59,7 +59,7 @@ class TestOrder:
         epochs = epochs_of(trace.blocks)
         second_first = [flag for _, flag in machine.opened]
         assert second_first[:epochs] == [epoch % 2 == 1 for epoch in range(epochs)]
-        assert second_first[epochs:] == [False, True, False, True]
+        assert second_first[epochs:] == [False, True, False, True, False]
 
     def test_the_first_call_is_discarded_up_to_20_ms(self) -> None:
         machine = SyntheticMachine(pair(0.010, 0.030))
@@ -203,15 +203,30 @@ class TestBudget:
 
 
 class TestSentinel:
-    def test_it_is_the_original_against_itself_in_four_epochs_within_a_quarter(self) -> None:
+    def test_it_is_the_original_against_itself_within_a_quarter(self) -> None:
+        # Two quads of 0.2 s after 1 s to start: 7.5 s hold five such epochs, and not four of five.
         machine = SyntheticMachine(FAST)
         trace = machine.run(experiment(30))
-        assert epochs_of(trace.sentinel) == 4
-        assert [models for models, _ in machine.opened[-4:]] == [("original", "original")] * 4
+        assert epochs_of(trace.sentinel) == 5
+        assert len(trace.sentinel) == 5 * 2 * 4
+        assert [models for models, _ in machine.opened[-5:]] == [("original", "original")] * 5
         assert {block.model for block in trace.sentinel} == {"original", "compressed"}
-        took_s = machine.epoch_ends[-1] - machine.epoch_ends[-5]
+        took_s = machine.epoch_ends[-1] - machine.epoch_ends[-6]
         assert took_s <= 0.25 * 30
         assert machine.clock.now <= 30
+
+    @pytest.mark.parametrize(
+        ("setup_s", "budget_s", "epochs"),
+        [(0.6, 30, 4), (0.4, 30, 5), (0.6, 60, 9), (0.1, 120, 12)],  # of setup_s + 5 quads of 0.2 s
+    )
+    def test_with_room_its_epochs_have_five_quads_and_there_are_more(
+        self, setup_s: float, budget_s: float, epochs: int
+    ) -> None:
+        machine = SyntheticMachine(FAST, setup_s=setup_s)
+        trace = machine.run(experiment(budget_s))
+        assert epochs_of(trace.sentinel) == epochs
+        assert len(trace.sentinel) == epochs * 5 * 4
+        assert machine.clock.now <= budget_s
 
     def test_without_room_it_is_skipped_and_the_noise_floor_unknown(self) -> None:
         trace = SyntheticMachine(FAST, setup_s=2.0).run(experiment(30))
