@@ -1,9 +1,10 @@
 """How well compaudit and other tools measure a speed-up that is known.
 
-Same models, same budget, one thread each, one run, in turns: compaudit, Polygraphy,
-optimum-benchmark, ``torch.utils.benchmark``, and the loop everybody writes first (200 calls of one
-model, then 200 of the other). `peers_of_the_clock` says how each is run. To run it, from the
-repository's root, in the development environment::
+Same models, same budget, one run, in turns: compaudit, Polygraphy, optimum-benchmark,
+``torch.utils.benchmark``, and the loop everybody writes first (200 calls of one model, then 200 of
+the other), each with one thread and with as many as it takes if nobody says anything.
+`peers_of_the_clock` says how each is run. To run it, from the repository's root, in the development
+environment::
 
     pip install --no-deps --target build/peers -c constraints.txt -r benchmarks/requirements.txt
     python benchmarks/clock.py --peers build/peers --minutes 60 --write
@@ -46,6 +47,7 @@ PAGE = HERE.parent / "docs" / "clock.md"
 LINES = HERE.parent / "docs" / "clock.jsonl"
 PAIRS = {"A/A": (10, 10), "2×": (20, 10), "10 %": (11, 10)}
 BUDGETS_S = (13.0, 30.0)
+THREADS = {"one thread": 1, "default threads": None}
 OVERHEADS = {"50": 0.05, "1000": 0.01}
 """Microseconds of a call, and how much longer it may take in the harness."""
 _LIMIT_S = 300.0
@@ -58,10 +60,11 @@ class Turn:
     method: str
     pair: str
     load: str
+    threads: str
     budget_s: float
 
     def __str__(self) -> str:
-        return f"{self.method}, {self.pair}, {self.load}, {self.budget_s:g} s"
+        return f"{self.method}, {self.pair}, {self.load}, {self.threads}, {self.budget_s:g} s"
 
 
 def main() -> None:
@@ -102,10 +105,8 @@ def main() -> None:
 
 def _turns(budgets: Sequence[float], only: Sequence[str]) -> list[Turn]:
     every = [
-        Turn(method, pair, load, budget_s)
-        for method, pair, load, budget_s in itertools.product(
-            METHODS, PAIRS, ("quiet", "busy core"), budgets
-        )
+        Turn(*condition)
+        for condition in itertools.product(METHODS, PAIRS, ("quiet", "busy core"), THREADS, budgets)
     ]
     # One part of every word that is given: --only quiet --only naive asks the naive loop, quiet.
     chosen = [turn for turn in every if all(word in str(turn) for word in only)]
@@ -143,12 +144,16 @@ def _answer(
 ) -> Answer:
     calls = PAIRS[turn.pair]
     models = [str(write(number, folder)) for number in calls]
+    threads = THREADS[turn.threads]
     command = ["peers_of_the_clock.py", turn.method, *models, str(data), f"{turn.budget_s}"]
     # Only the tools see the folder of the tools: compaudit runs on what it is tested with.
-    own = {key: value for key, value in environment.items() if key != "PYTHONPATH"}
+    own = dict(os.environ)
     begun = time.monotonic()
     with beside(turn.load, turn.budget_s):
-        said = _child([*command, f"{seed}"], own if turn.method == OURS else environment)
+        said = _child(
+            [*command, f"{threads or 0}", f"{seed}"],
+            own if turn.method == OURS else environment,
+        )
     here = machine.describe()
     return Answer(
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -158,6 +163,7 @@ def _answer(
         pair=turn.pair,
         truth=calls[0] / calls[1],
         load=turn.load,
+        threads=threads,
         budget_s=turn.budget_s,
         seed=seed,
         seconds=round(time.monotonic() - begun, 3),

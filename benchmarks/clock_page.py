@@ -25,6 +25,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """One verdict of one tool.
 
     Attributes:
+        threads: None where the tool was left to choose.
         deltas: δ by each statistic that the tool reports; empty where it failed.
         verdict: its own; None where it has none.
         seconds: all that it took, starting up included.
@@ -41,6 +42,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     seconds: float
     deltas: dict[str, float] = {}
+    threads: int | None = 1
     verdict: str | None = None
     low: float | None = None
     high: float | None = None
@@ -105,9 +107,8 @@ def append(path: Path, line: Answer | Overhead) -> None:
 def measured(answers: Sequence[Answer]) -> str:
     """A table for each budget and load, and how our error compares with the best peer's."""
     parts = []
-    conditions = sorted({(one.budget_s, one.load) for one in answers}, key=_quiet_first)
-    for budget_s, load in conditions:
-        mine = [one for one in answers if (one.budget_s, one.load) == (budget_s, load)]
+    for condition in sorted({_condition(one) for one in answers}, key=_quiet_first):
+        mine = [one for one in answers if _condition(one) == condition]
         rows, errors = [], {}
         for method in dict.fromkeys(sorted((one.method for one in mine), key=_ours_first)):
             said = [one for one in mine if one.method == method]
@@ -121,12 +122,20 @@ def measured(answers: Sequence[Answer]) -> str:
         head = ["tool", "figure", "verdicts", "error, median", "90th percentile"]
         head += ["equal: wrong", "unequal: wrong", "undecided", "time"]
         table = _markdown(head, [row + [""] * (len(head) - len(row)) for row in rows])
-        parts.append(f"### {budget_s:g} s, {load}\n\n{table}\n{_against_the_best(errors)}")
+        budget_s, threads, load = condition
+        title = f"{budget_s:g} s, {threads}, {load}"
+        parts.append(f"### {title}\n\n{table}\n{_against_the_best(errors)}")
     return "\n".join(parts)
 
 
-def _quiet_first(condition: tuple[float, str]) -> tuple[float, bool]:
-    return condition[0], condition[1] != "quiet"
+def _condition(one: Answer) -> tuple[float, str, str]:
+    threads = "default threads" if one.threads is None else "one thread"
+    return one.budget_s, threads, one.load
+
+
+def _quiet_first(condition: tuple[float, str, str]) -> tuple[float, bool, bool]:
+    budget_s, threads, load = condition
+    return budget_s, threads != "one thread", load != "quiet"
 
 
 def _ours_first(method: str) -> tuple[bool, str]:

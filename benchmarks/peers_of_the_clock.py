@@ -1,10 +1,11 @@
 """How fast one model is against another, as one tool says it; one line of JSON: a child of `clock`.
 
-    python peers_of_the_clock.py METHOD ORIGINAL COMPRESSED DATA SECONDS
+    python peers_of_the_clock.py METHOD ORIGINAL COMPRESSED DATA SECONDS THREADS SEED
 
-Each tool runs as its documentation shows, on ONNX Runtime with one thread, for SECONDS of timing:
-half for each model, starting up not counted. compaudit alone has to start its processes within the
-SECONDS. The answer has δ by every statistic that the tool reports, original / compressed.
+Each tool runs as its documentation shows, on ONNX Runtime with so many threads (0: what it takes by
+default), for SECONDS of timing: half for each model, starting up not counted. compaudit alone has
+to start its processes within the SECONDS. The answer has δ by every statistic that the tool
+reports, original / compressed.
 
 - ``polygraphy``: `Comparator.run` on two `OnnxrtRunner`, which is what ``polygraphy run`` does.
 - ``optimum-benchmark``: its `InferenceScenario` with its latency tracker, a fresh process for each
@@ -23,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -34,11 +36,29 @@ _WARM_UP = 10
 _NAIVE_CALLS = 200
 
 
-def _session(path: str) -> Any:
+@dataclass(frozen=True)
+class Question:
+    """What a tool is asked: how fast the one model is against the other."""
+
+    original: str
+    compressed: str
+    data: str
+    seconds: float
+    threads: int
+    seed: int
+
+    @property
+    def paths(self) -> tuple[str, str]:
+        """Both models."""
+        return self.original, self.compressed
+
+
+def _session(path: str, threads: int) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    if threads:
+        options.intra_op_num_threads = options.inter_op_num_threads = threads
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
@@ -55,17 +75,17 @@ def _ratios(original: dict[str, float], compressed: dict[str, float]) -> dict[st
 # ----------------------------------------------------------------------------------- the tools
 
 
-def _compaudit(original: str, compressed: str, data: str, seconds: float, seed: int) -> Any:
+def _compaudit(asked: Question) -> Any:
     import compaudit
 
     delta = compaudit.compare(
-        original,
-        compressed,
-        data=data,
+        asked.original,
+        asked.compressed,
+        data=asked.data,
         measurements=("latency",),
-        threads=1,
-        time_budget_s=seconds,
-        seed=seed,
+        threads=asked.threads or None,
+        time_budget_s=asked.seconds,
+        seed=asked.seed,
     ).delta
     if delta is None:
         raise RuntimeError("no δ")
@@ -78,17 +98,19 @@ def _compaudit(original: str, compressed: str, data: str, seconds: float, seed: 
     }
 
 
-def _polygraphy(original: str, compressed: str, data: str, seconds: float, _seed: int) -> Any:
+def _polygraphy(asked: Question) -> Any:
     from polygraphy.backend.onnxrt import OnnxrtRunner
     from polygraphy.comparator import Comparator
     from polygraphy.logger import G_LOGGER
 
     G_LOGGER.module_severity = G_LOGGER.ERROR
-    feeds = _feeds(data)
-    paths = {"original": original, "compressed": compressed}
-    iterations = int(seconds / sum(_call_s(path, feeds) for path in paths.values()))
+    feeds = _feeds(asked.data)
+    threads = asked.threads
+    paths = {"original": asked.original, "compressed": asked.compressed}
+    iterations = int(asked.seconds / sum(_call_s(path, threads, feeds) for path in asked.paths))
     runners = [
-        OnnxrtRunner(lambda path=path: _session(path), name=name) for name, path in paths.items()
+        OnnxrtRunner(lambda path=path: _session(path, threads), name=name)
+        for name, path in paths.items()
     ]
     results = Comparator.run(runners, data_loader=[feeds] * max(2, iterations), warm_up=_WARM_UP)
     times = {name: [one.runtime for one in results[name]] for name in paths}
@@ -97,16 +119,17 @@ def _polygraphy(original: str, compressed: str, data: str, seconds: float, _seed
     )
 
 
-def _call_s(path: str, feeds: dict[str, Any]) -> float:
+def _call_s(path: str, threads: int, feeds: dict[str, Any]) -> float:
     """About what a call takes, to know how many fit."""
-    session = _session(path)
+    session = _session(path, threads)
     return statistics.median(_times(session, feeds, 20))
 
 
-def _optimum(original: str, compressed: str, data: str, seconds: float, _seed: int) -> Any:
+def _optimum(asked: Question) -> Any:
     figures = []
-    for path in (original, compressed):
-        command = [sys.executable, __file__, "optimum-one", path, "-", data, f"{seconds / 2}"]
+    for path in asked.paths:
+        command = [sys.executable, __file__, "optimum-one", path, "-", asked.data]
+        command += [f"{asked.seconds / 2}", f"{asked.threads}", "0"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         answer = json.loads(result.stdout.splitlines()[-1])
         if "error" in answer:
@@ -115,7 +138,7 @@ def _optimum(original: str, compressed: str, data: str, seconds: float, _seed: i
     return _ratios(*figures)
 
 
-def _optimum_one(path: str, _none: str, data: str, seconds: float, _seed: int) -> Any:
+def _optimum_one(asked: Question) -> Any:
     from optimum_benchmark import InferenceConfig
     from optimum_benchmark.scenarios.inference.scenario import InferenceScenario
 
@@ -132,43 +155,43 @@ def _optimum_one(path: str, _none: str, data: str, seconds: float, _seed: int) -
         )
 
         def load(self) -> None:
-            self.session = _session(path)
+            self.session = _session(asked.original, asked.threads)
 
         def prepare_inputs(self, inputs: Any) -> dict[str, Any]:
-            return _feeds(data)
+            return _feeds(asked.data)
 
         def forward(self, inputs: dict[str, Any], kwargs: dict[str, Any]) -> Any:
             return self.session.run(None, inputs, **kwargs)
 
     # It wants to make an image, which `prepare_inputs` then replaces.
     image = {"num_channels": 3, "height": 8, "width": 8}
-    config = InferenceConfig(duration=seconds, warmup_runs=_WARM_UP, input_shapes=image)
+    config = InferenceConfig(duration=asked.seconds, warmup_runs=_WARM_UP, input_shapes=image)
     scenario = InferenceScenario(config)
     latency = scenario.run(PlainOnnx()).forward.latency
     return {"mean": float(latency.mean), "p50": float(latency.p50)}
 
 
-def _torch(original: str, compressed: str, data: str, seconds: float, _seed: int) -> Any:
+def _torch(asked: Question) -> Any:
     from torch.utils.benchmark import Timer
 
-    feeds = _feeds(data)
+    feeds = _feeds(asked.data)
     figures = []
-    for path in (original, compressed):
+    for path in asked.paths:
         timer = Timer(
             "session.run(None, feeds)",
-            globals={"session": _session(path), "feeds": feeds},
-            num_threads=1,
+            globals={"session": _session(path, asked.threads), "feeds": feeds},
+            num_threads=asked.threads or 1,
         )
-        measured = timer.blocked_autorange(min_run_time=seconds / 2)
+        measured = timer.blocked_autorange(min_run_time=asked.seconds / 2)
         figures.append({"median": measured.median, "mean": measured.mean})
     return _ratios(*figures)
 
 
-def _naive(original: str, compressed: str, data: str, _seconds: float, _seed: int) -> Any:
-    feeds = _feeds(data)
+def _naive(asked: Question) -> Any:
+    feeds = _feeds(asked.data)
     times = []
-    for path in (original, compressed):
-        session = _session(path)
+    for path in asked.paths:
+        session = _session(path, asked.threads)
         _times(session, feeds, _WARM_UP)
         times.append(_times(session, feeds, _NAIVE_CALLS))
     return _ratios(*({"mean": statistics.fmean(t), "median": statistics.median(t)} for t in times))
@@ -193,14 +216,21 @@ METHODS = {
 
 
 def main(
-    method: str, original: str, compressed: str, data: str, seconds: str, seed: str = "0"
+    method: str,
+    original: str,
+    compressed: str,
+    data: str,
+    seconds: str,
+    threads: str,
+    seed: str,
 ) -> None:
     """Print the tool's answer, or ``{"error": …}`` with the last line of what went wrong."""
     run = (METHODS | {"optimum-one": _optimum_one})[method]
+    asked = Question(original, compressed, data, float(seconds), int(threads), int(seed))
     answer: dict[str, Any]
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            answer = run(original, compressed, data, float(seconds), int(seed))
+            answer = run(asked)
     except Exception as error:  # whatever a tool dies of is its answer
         lines = str(error).strip().splitlines() or [""]
         answer = {"error": f"{type(error).__name__}: {lines[-1]}"}
