@@ -11,11 +11,10 @@ from pathlib import Path
 
 from compaudit import document, findings, gate, interruption, machine
 from compaudit.config import Config
-from compaudit.data.base import DataRequest
-from compaudit.data.open import open_data
 from compaudit.errors import MeasurementError
 from compaudit.execution import Execution
-from compaudit.feeding import run_of
+from compaudit.execution.tracing import Inside, look_inside
+from compaudit.feeding import open_given, run_of
 from compaudit.figures import model_result
 from compaudit.measure.compression import compare_sizes
 from compaudit.measure.latency.estimate import estimate_delta
@@ -27,14 +26,13 @@ from compaudit.measure.layers.grouping import places_of
 from compaudit.measure.layers.spool import epsilons_of
 from compaudit.measure.macs.counting import count_from_graph
 from compaudit.measure.profile import comparison as profiles
-from compaudit.measure.signature import (
-    sizes_of_one_sample,
-)
+from compaudit.measure.signature import sizes_of_one_sample
+from compaudit.measure.trace.first_break import first_break
 from compaudit.models import open as models
 from compaudit.pair import open_pair
 from compaudit.progress import Progress, Silent
 from compaudit.reading import read
-from compaudit.results import Comparison, Layer, Profile, Skipped
+from compaudit.results import Comparison, Data, Layer, Profile, Skipped
 from compaudit.results.behaviour import OutputChange
 from compaudit.workers.limits import Limits
 
@@ -55,15 +53,13 @@ def compare(config: Config, progress: Progress | None = None, command: str = "")
             `error`.
     """
     requirements = [gate.parse_requirement(text) for text in config.requirements]
-    if config.data is not None:
-        # What cannot be opened is said before minutes are spent on the models.
-        open_data(DataRequest(uri=config.data, limit=config.limit, seed=config.seed))
     with interruption.temporary_folder("compaudit-") as folder:
         audit = _Audit(config, progress or Silent(), str(folder))
         audit.count()
         if config.wants("macs"):
             audit.count_operations()
-        if config.profile or config.wants("latency", "memory", "divergence", "accuracy"):
+        needs_run = config.wants("latency", "memory", "divergence", "accuracy")
+        if config.profile or config.trace or needs_run:
             audit.run()
         report = audit.report(command)
     return document.with_gate(report, gate.judge(requirements, report))
@@ -77,8 +73,11 @@ class _Audit:
         self._folder = folder
         self._progress = progress
         self._limits = Limits(config.timeout_s, config.memory_limit_bytes, folder)
+        # What cannot be opened is said before minutes are spent on the models.
+        self._given = open_given(config, self._limits, folder, self._progress)
         self._pair = open_pair(config)
         self._execution = Execution(config, self._pair, self._limits, progress)
+        self._inside = Inside(None, "")
 
     def count(self) -> None:
         """Count what each model is made of. Raises RequestError for one that cannot be read."""
@@ -98,7 +97,7 @@ class _Audit:
         for side in self._pair.alive:
             self._progress.stage(f"counting the operations of {side.source.label}")
             if side.model is not None and side.ledger is not None:
-                sizes = sizes_of_one_sample(self._config, side.name)
+                sizes = sizes_of_one_sample(self._config, side.name, self._given)
                 side.macs = count_from_graph(side.model, side.ledger, sizes, self._limits)
 
     def run(self) -> None:
@@ -107,11 +106,17 @@ class _Audit:
         if threads > cores:
             usable = "1 usable core" if cores == 1 else f"{cores} usable cores"
             self._progress.note(f"{threads} threads on {usable} wait for one another")
+        self._execution.samples = self._given
         self._execution.run()
+        if self._config.trace:
+            samples = self._execution.samples
+            self._inside = look_inside(self._pair, samples, self._limits, self._progress)
 
     def report(self, command: str) -> Comparison:
         """Everything that was measured, with what it means."""
         config, trace, evaluated = self._config, self._execution.trace, self._execution.evaluated
+        data = self._data()
+        accuracy = document.accuracy_of(evaluated.accuracy, data)
         delta = None
         if trace is not None and len(self._pair.alive) == 2:
             delta = estimate_delta(
@@ -137,6 +142,9 @@ class _Audit:
         if config.profile and profile is None:
             reason = self._execution.unprofiled or "the models were not run"
             undefined.append(Skipped(metric="profile", reason=reason))
+        inside = self._inside.traced.outputs if self._inside.traced is not None else []
+        if self._inside.why_not:
+            undefined.append(Skipped(metric="trace", reason=self._inside.why_not))
         counted = self._pair.compressed.ledger
         evidence = findings.Evidence(
             original=original,
@@ -151,7 +159,7 @@ class _Audit:
             ),
             alpha=alpha,
             delta=delta,
-            accuracy=evaluated.accuracy,
+            accuracy=accuracy,
             divergence=evaluated.divergence,
             never_steady=unsteady_models(trace) if trace is not None else (),
             profile=profile,
@@ -164,6 +172,10 @@ class _Audit:
                 run_of(config, self._pair.compressed),
             ),
             usable_cores=machine.usable_cores(),
+            reasons={one.metric: one.reason for one in evaluated.skipped},
+            data=data,
+            trace=inside,
+            first_break=first_break(inside),
         )
         return document.comparison(
             pair=self._pair,
@@ -171,10 +183,13 @@ class _Audit:
             rates=(alpha, beta, space_saving),
             delta=delta,
             divergence=evaluated.divergence,
-            accuracy=evaluated.accuracy,
+            accuracy=accuracy,
             layers=layers,
+            worst=evaluated.worst,
+            inside=inside,
             profile=profile,
             trace=trace,
+            data=data,
             samples=self._execution.samples,
             findings=findings.find(evidence),
             skipped=[*evaluated.skipped, *undefined],
@@ -182,6 +197,14 @@ class _Audit:
             environment=machine.describe(),
             command=command,
         )
+
+    def _data(self) -> Data | None:
+        """What both models were fed; None where nothing could be."""
+        samples = self._execution.samples
+        if samples is None:
+            return None
+        broken = self._execution.evaluated.broken
+        return document.data_of(samples, self._pair, broken, self._config)
 
     def _output_changes(self) -> dict[str, OutputChange]:
         """What each model gave differently when its first inference was repeated."""

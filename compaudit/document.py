@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
 import msgspec
 
 from compaudit.config import Config
@@ -25,13 +28,21 @@ from compaudit.results import (
     RatesWithLimit,
     RawSamples,
     Skipped,
+    SkippedSample,
+    TracedOutput,
+    WorstSample,
 )
 from compaudit.unmeasured import unmeasured_parts
 
 __all__ = [
+    "accuracy_of",
     "comparison",
+    "data_of",
     "with_gate",
 ]
+
+_MOST_LISTED = 100
+"""So many samples that could not be read are told by name."""
 
 
 def with_gate(report: Comparison, gate: Gate) -> Comparison:
@@ -48,8 +59,11 @@ def comparison(
     divergence: Divergence | None,
     accuracy: Accuracy | None,
     layers: list[Layer],
+    worst: list[WorstSample],
+    inside: list[TracedOutput],
     profile: Profile | None,
     trace: Trace | None,
+    data: Data | None,
     samples: Samples | None,
     findings: list[Finding],
     skipped: list[Skipped],
@@ -72,7 +86,8 @@ def comparison(
         accuracy=accuracy,
         divergence=divergence,
         layers=layers,
-        trace=[],
+        worst=worst,
+        trace=inside,
         profile=profile,
         samples=(
             RawSamples(
@@ -87,18 +102,70 @@ def comparison(
         findings=findings,
         gate=Gate(status="none", checks=[]),
         skipped=[],
-        data=None
-        if samples is None
-        else Data(
-            uri=samples.request.uri,
-            digest=samples.dataset.digest(),
-            samples=samples.dataset.samples,
-            seed=config.seed,
-        ),
+        data=data,
         environment=msgspec.structs.replace(
             environment, devices=[config.device], providers=list(dict.fromkeys(used))
         ),
         config=config.as_json(),
     )
-    reasons = [*skipped, *unmeasured_parts(report, pair, samples, config)]
-    return msgspec.structs.replace(report, skipped=reasons)
+    known = {one.metric for one in skipped}
+    others = [
+        one
+        for one in unmeasured_parts(report, pair, samples, config)
+        # The measurement knows better why.
+        if one.metric not in known
+    ]
+    return msgspec.structs.replace(report, skipped=[*skipped, *others])
+
+
+def accuracy_of(accuracy: Accuracy | None, data: Data | None) -> Accuracy | None:
+    """The figures, with how many samples they do not speak of."""
+    if accuracy is None or data is None:
+        return accuracy
+    return msgspec.structs.replace(accuracy, skipped_samples=data.skipped_samples)
+
+
+def data_of(samples: Samples, pair: Pair, broken: Mapping[int, str], config: Config) -> Data:
+    """What the models were fed, what could not be, and what became of the values on the way.
+
+    Args:
+        samples: what both models were fed.
+        pair: the models, with what feeds their inputs.
+        broken: why samples could not be read, by index.
+        config: what was asked for.
+    """
+    dataset = samples.dataset
+    unread = dict(sorted({**dataset.broken, **broken}.items()))
+    return Data(
+        uri=samples.request.uri,
+        kind=dataset.kind,
+        digest=dataset.digest(),
+        samples=dataset.samples,
+        seed=config.seed,
+        labels=samples.labels,
+        skipped_samples=len(unread),
+        skipped=[
+            SkippedSample(index=index, name=dataset.name_of(index), reason=reason)
+            for index, reason in islice(unread.items(), _MOST_LISTED)
+        ],
+        notes=[*_conversions(samples, pair), *_left_out(samples)],
+    )
+
+
+def _conversions(samples: Samples, pair: Pair) -> Iterator[str]:
+    """Arrays that a model takes as another type than the data holds them in."""
+    held = {array.name: array.dtype for array in samples.dataset.arrays}
+    converted: dict[str, list[str]] = {}
+    for side in pair:
+        for feed in side.feeds or ():
+            if held.get(feed.array, feed.dtype) != feed.dtype:
+                change = f"{feed.array}: {held[feed.array]} → {feed.dtype}"
+                converted.setdefault(change, []).append(side.name)
+    for change, sides in converted.items():
+        yield f"{change} for {'both models' if len(sides) == 2 else f'the {sides[0]} model'}"
+
+
+def _left_out(samples: Samples) -> Iterator[str]:
+    """What the data holds beside numbers."""
+    for name, kind in samples.dataset.left_out.items():
+        yield f"{name}: left out, it holds {kind}"

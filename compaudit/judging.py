@@ -125,7 +125,7 @@ def _is_narrower(check: Check, measured: float, terms: Config) -> bool:
         return False
     steps = check.metric.split(".")
     timed = steps[0] == "delta" or steps[1:2] == ["latency"]
-    return not timed and (check.low is not None or steps[-1] in ("low", "high"))
+    return not timed and (check.low is not None or steps[-1] in ("low", "high", "worst_case"))
 
 
 def _undecided(check: Check, measured: float) -> Check:

@@ -127,7 +127,7 @@ def _require_comparison(text: bytes, name: str) -> None:
     if major != SCHEMA_VERSION.partition(".")[0]:
         raise RequestError(
             f"{name} has schema {head.schema_version}, and this compaudit reads {SCHEMA_VERSION}",
-            hint="judge it with the version of compaudit that wrote it",
+            hint="read it with the version of compaudit that wrote it",
             code="other-schema",
         )
     if head.kind == "error":
@@ -189,7 +189,7 @@ def _require_sense(report: Comparison, name: str) -> None:
     died = {ExitCode.BAD_REQUEST, ExitCode.MEASUREMENT_DIED}
     if report.error is not None and report.error.exit not in died:
         raise _refused(f"{name} records the exit code {report.error.exit}, which no audit does")
-    if _is_deeper([report.config, report.trace], _DEEPEST):
+    if _is_deeper(report.config, _DEEPEST):
         raise _refused(f"{name} is nested deeper than any report")
     for where, value in _values(msgspec.structs.replace(report, samples=None)):
         if isinstance(value, int) and abs(value) > _LARGEST:

@@ -13,8 +13,10 @@ from collections.abc import Callable, Sequence
 
 __all__ = [
     "NOT_MEASURED",
+    "format_about",
     "format_bytes",
     "format_change",
+    "format_cosine",
     "format_count",
     "format_decibels",
     "format_interval",
@@ -22,6 +24,7 @@ __all__ = [
     "format_part",
     "format_points",
     "format_rate",
+    "format_ratio",
     "format_seconds",
     "format_shape",
     "format_share",
@@ -79,18 +82,24 @@ def _significant(value: float, digits: int = 3) -> str:
     return f"{rounded:.{max(0, digits - 1 - exponent)}f}"
 
 
-def format_number(value: float | None) -> str:
-    """A bare figure such as a divergence: three digits, scientific when tiny or huge."""
+def format_number(value: float | None, digits: int = 3) -> str:
+    """A bare figure such as a divergence: some digits, scientific when tiny or huge."""
     if value is None:
         return NOT_MEASURED
     if value != 0 and not 1e-4 <= abs(value) < 1e6:
-        return f"{value:.2e}"
-    return _significant(value)
+        return f"{value:.{digits - 1}e}"
+    return _significant(value, digits)
 
 
 def format_count(value: float | None) -> str:
     """A whole number with thousands separated: ``149,322``."""
     return NOT_MEASURED if value is None else f"{value:,.0f}"
+
+
+def format_about(count: float) -> str:
+    """A whole number that is only roughly known, rounded up to two digits: ``9,200``."""
+    unit = 10 ** max(math.floor(math.log10(max(count, 1))) - 1, 0)
+    return format_count(math.ceil(count / unit) * unit)
 
 
 def format_bytes(value: float | None) -> str:
@@ -135,6 +144,24 @@ def format_rate(value: float | None) -> str:
     if 0 < abs(value) < 0.0995:
         return f"{_significant(value, 2)}×"
     return f"{value:.1f}×" if abs(value) >= 10 else f"{value:.2f}×"
+
+
+def format_ratio(value: float | None) -> str:
+    """A ratio near one, such as that of two perplexities, with three decimals: ``1.014×``."""
+    return NOT_MEASURED if value is None else f"{value:.3f}×"
+
+
+def format_cosine(value: float | None) -> str:
+    """A cosine; what is not one is never shown as one: ``0.9996``, ``0.9999998``."""
+    if value is None:
+        return NOT_MEASURED
+    if value >= 1:
+        return "1"
+    for digits in (4, 5, 6, 7):
+        text = f"{value:.{digits}f}"
+        if float(text) < 1:
+            return text.replace("-", "−")
+    return ">0.9999999"
 
 
 def format_share(value: float | None, digits: int = 2) -> str:

@@ -15,13 +15,26 @@ Models = Annotated[list[str], typer.Argument(metavar="MODEL...", help="Models to
 Data = Annotated[
     str | None,
     typer.Option(
-        metavar="PATH",
-        help="Samples (.npz: one array per input, and 'labels'). Without: synthetic inputs.",
+        metavar="PATH|MODULE:FUNCTION",
+        help="Samples: .npz, .npy, .parquet, .jsonl, a folder of images or of such files, or a "
+        "function that yields batches. Without: synthetic inputs.",
+    ),
+]
+Preprocess = Annotated[
+    str | None,
+    typer.Option(
+        metavar="imagenet|FILE.toml", help="How images become arrays: size, crop, mean, layout."
     ),
 ]
 Task = Annotated[
     str,
     typer.Option(metavar="TASK", help="auto, classification, regression, embedding or causal-lm."),
+]
+Metric = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODULE:FUNCTION", help="A figure of your own, one number a sample. Repeatable."
+    ),
 ]
 ModelOutput = Annotated[
     str | None,
@@ -184,7 +197,9 @@ Top = Annotated[
 
 Format = Annotated[
     str,
-    typer.Option("--format", metavar="table|json", help="Report on stdout."),
+    typer.Option(
+        "--format", metavar="table|json|markdown|github|junit|html", help="Report on stdout."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 Output = Annotated[
@@ -193,7 +208,8 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Also write a report; the suffix says its format. Repeatable.",
+        help="Also write a report: .txt, .json, .md, .html or .xml (JUnit) says its format. "
+        "Repeatable.",
     ),
 ]
 Raw = Annotated[
@@ -203,6 +219,14 @@ Raw = Annotated[
 Profile = Annotated[
     bool,
     typer.Option("--profile", help="Also show where the time goes, from a run of its own."),
+]
+Trace = Annotated[
+    bool,
+    typer.Option("--trace", help="Also show where in the network the outputs begin to differ."),
+]
+Worst = Annotated[
+    int,
+    typer.Option(metavar="N", help="List so many of the samples that suffered most."),
 ]
 Quiet = Annotated[
     bool,
@@ -230,6 +254,14 @@ MemoryLimit = Annotated[
         metavar="SIZE",
         help="The most memory of a worker. Default: 75 % of the machine's, or of the cgroup's.",
     ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(metavar="N", help="Evaluate the data in so many pairs of processes at once."),
+]
+NoCache = Annotated[
+    bool,
+    typer.Option("--no-cache", help="Neither use nor keep outputs of the original."),
 ]
 NoLock = Annotated[
     bool,

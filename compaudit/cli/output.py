@@ -16,19 +16,21 @@ from rich.console import Console
 
 from compaudit import interruption
 from compaudit.errors import ExitCode, RequestError
-from compaudit.report import FORMATS, View, format_for, render
+from compaudit.report import FORMATS, View, format_for, render, require
 from compaudit.results import Report
 
 __all__ = ["check_format", "check_outputs", "deliver", "forget_stdout", "say_error", "write_stdout"]
 
 # A line that begins with two colons is a command to GitHub's runner, as is the old ##[command]
 # anywhere; ##vso[command] is one to Azure's. Names from files may try to be one.
+# Reports for programs are written with that in mind.
 _LINE_COMMAND = re.compile(r"(?m)^([ \t]*)::")
 _COMMAND = re.compile(r"##(?=(?:vso)?\[)")
+_OF_MACHINES = ("json", "github", "html")
 
 
 def check_format(name: str) -> None:
-    """Refuse an unknown ``--format``. Raises RequestError."""
+    """Refuse an unknown ``--format``, or one that lacks a library. Raises RequestError."""
     if name not in FORMATS:
         from compaudit.config import did_you_mean
 
@@ -37,16 +39,18 @@ def check_format(name: str) -> None:
             hint=did_you_mean(name, FORMATS),
             code="unknown-format",
         )
+    require(name)
 
 
 def check_outputs(paths: Sequence[str]) -> None:
     """Refuse what could not be written anyway, before minutes are spent on measuring.
 
     Raises:
-        RequestError: an unknown suffix, a missing folder, or one that cannot be written to.
+        RequestError: an unknown suffix, a library that is not installed, a missing folder, or one
+            that cannot be written to.
     """
     for path in paths:
-        format_for(path)
+        require(format_for(path))
         folder = Path(path).parent
         if not folder.is_dir():
             raise RequestError(
@@ -87,14 +91,21 @@ def deliver(
         view=view,
         encoding=sys.stdout.encoding or "utf-8",
     )
-    if format_name == "table":
+    if format_name not in _OF_MACHINES:
         text = _COMMAND.sub("## ", _LINE_COMMAND.sub(r"\1: :", text.decode())).encode()
-    failed = not write_stdout(text, exact=format_name == "json")
+    failed = not write_stdout(text, exact=format_name != "table")
+    if format_name == "github":
+        from compaudit.cli.step_summary import append_summary
+
+        append_summary(report, view)
     for path in paths:
         try:
             _write_whole(Path(path), render(report, format_for(path), 100, view=view))
         except OSError as error:
             say_error(f"cannot write {path}: {error.strerror or error}", "choose another place")
+            failed = True
+        except RequestError as error:
+            say_error(f"cannot write {path}: {error.message}", error.hint)
             failed = True
     return ExitCode.BAD_REQUEST if failed and verdict is ExitCode.DONE else verdict
 

@@ -6,15 +6,19 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from compaudit.errors import RequestError
 
 __all__ = [
     "LARGEST",
     "check_between",
+    "check_data",
     "check_device",
     "check_mapping",
+    "check_metrics",
     "check_one_of",
+    "check_preprocess",
     "check_trust",
     "check_whole",
     "did_you_mean",
@@ -25,6 +29,7 @@ LARGEST = 2**63 - 1
 
 
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,4})?|[A-Za-z0-9_]+ExecutionProvider")
+_FUNCTION = re.compile(r"(?:.+\.py|[A-Za-z_][\w.]*):[A-Za-z_][\w.]*")
 _SUFFIX = "executionprovider"
 _DEVICES = (
     *("cpu", "mps", "cuda", "CPUExecutionProvider", "CUDAExecutionProvider"),
@@ -114,4 +119,41 @@ def check_trust(libraries: Sequence[str], *, trusted: bool) -> None:
             "a custom operator library runs its own code when it is loaded",
             hint="add --trust-model-code if you trust it",
             code="untrusted-code",
+        )
+
+
+def check_data(data: str | None) -> None:
+    """Raises RequestError for what names no file, and is not of the form of a function."""
+    if data is None or ":" not in data:
+        return
+    try:
+        is_there = Path(data).exists()
+    except (OSError, ValueError):  # too long, or of bytes that no name has
+        is_there = False
+    if not is_there and not _FUNCTION.fullmatch(data):
+        raise RequestError(
+            f"--data {data!r} is neither a file nor of the form package.module:function",
+            hint="give a path, or for example --data my_package.loaders:test_batches",
+            code="bad-option",
+        )
+
+
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Raises RequestError where a metric is no function."""
+    for metric in metrics:
+        if not _FUNCTION.fullmatch(metric):
+            raise RequestError(
+                f"--metric {metric!r} is not of the form package.module:function",
+                hint="for example --metric my_metrics:exact_match, or my_metrics.py:exact_match",
+                code="bad-option",
+            )
+
+
+def check_preprocess(preprocess: str | None, data: str | None) -> None:
+    """Raises RequestError for images' preprocessing without any data."""
+    if preprocess is not None and data is None:
+        raise RequestError(
+            "--preprocess says how images become arrays, and no --data was given",
+            hint="give a folder of images with --data",
+            code="contradicting-options",
         )

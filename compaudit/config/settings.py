@@ -10,8 +10,11 @@ import msgspec
 from compaudit.config.checks import (
     LARGEST,
     check_between,
+    check_data,
     check_device,
+    check_metrics,
     check_one_of,
+    check_preprocess,
     check_trust,
     check_whole,
 )
@@ -41,6 +44,8 @@ SLOW_MODEL_TIME_BUDGET_S = 120.0
 
 # More threads than any one machine has cores; a mistyped number would start them all.
 _MOST_THREADS = 1024
+# They are kept in memory and written into the report.
+_MOST_LISTED = 10_000
 # Below this nothing runs; who writes 2 means 2 GiB.
 _LEAST_MEMORY = 2**20
 
@@ -54,6 +59,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         time_budget_s: None means 30 s, and up to 120 s for slow models.
         memory_limit_bytes: None means 75 % of the machine's memory, or of its cgroup's limit.
         lock: wait while another audit of this user times its models.
+        preprocess: how images become arrays: ``imagenet``, or a TOML file.
+        metrics: ``module:function`` of the user's own figures, one number a sample.
+        worst: how many of the samples that suffered most are listed.
+        workers: pairs of processes that evaluate shards of the data at the same time.
+        cache: keep the original's outputs for the next audit of it.
         map_input: what is called A in the data, or in the original, feeds the input called B.
         map_output: the original's output A is compared with the compressed model's output B.
         original_only: what holds for the original alone; see `of`.
@@ -63,7 +73,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     original: str
     compressed: str
     data: str | None = None
+    preprocess: str | None = None
     task: Task = "auto"
+    metrics: tuple[str, ...] = ()
     model_output: str | None = None
     device: str = "cpu"
     threads: int | None = None
@@ -87,6 +99,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     inconclusive: Inconclusive = "fail"
     raw: bool = False
     profile: bool = False
+    trace: bool = False
+    worst: int = 10
+    workers: int = 1
+    cache: bool = True
     trust_model_code: bool = False
     lock: bool = True
     timeout_s: float = 300.0
@@ -96,9 +112,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         check_one_of("task", self.task, TASKS)
         check_one_of("inconclusive", self.inconclusive, get_args(Inconclusive))
         check_device(self.device)
+        check_data(self.data)
+        check_metrics(self.metrics)
+        check_preprocess(self.preprocess, self.data)
         check_whole("threads", self.threads, 1, _MOST_THREADS)
         check_whole("limit", self.limit, 1, LARGEST)
         check_whole("seed", self.seed, 0, LARGEST)
+        check_whole("worst", self.worst, 0, _MOST_LISTED)
+        check_whole("workers", self.workers, 1, _MOST_THREADS)
         check_between("time-budget", self.time_budget_s, 0.0, math.inf)
         check_between("timeout", self.timeout_s, 0.0, math.inf)
         check_between("resolution", self.resolution, 0.0, 1.0)

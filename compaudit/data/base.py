@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol, TypeGuard
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Any, TypeGuard
 
 import msgspec
 import numpy as np
@@ -14,6 +16,7 @@ from compaudit.models.base import Dimension, Value
 
 __all__ = [
     "LABELS",
+    "Answers",
     "ArrayInfo",
     "DataRequest",
     "Dataset",
@@ -46,6 +49,8 @@ class DataRequest(msgspec.Struct, frozen=True, kw_only=True):
         limit: use only so many samples.
         synthetic: the inputs to make up where there is no `uri`.
         samples: how many to make up.
+        preprocess: ``--preprocess``: how images become arrays.
+        spool: the folder into which samples that come only once, in order, were written.
     """
 
     uri: str | None = None
@@ -53,29 +58,81 @@ class DataRequest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     synthetic: tuple[SyntheticInput, ...] = ()
     samples: int = 0
+    preprocess: str | None = None
+    spool: str | None = None
 
 
 class ArrayInfo(msgspec.Struct, frozen=True):
-    """One array of a data set: the type and shape of a single sample."""
+    """One array of a data set: the type and shape of a single sample.
+
+    A size that varies from sample to sample (of a sequence) is None.
+    """
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
 
 
-class Dataset(Protocol):
-    """Samples by index. Opening one checks what it says of itself before reading any of it."""
+class Answers(msgspec.Struct, frozen=True):
+    """Where the right answers of a data set are.
 
+    Attributes:
+        array: the array that holds them.
+        tokens: they are tokens in the order of the model's input, each the right answer to what
+            stands before it; labels of Hugging Face's causal models are so too.
+        mask: for tokens, the array that is 0 where there is none; None where all count.
+    """
+
+    array: str
+    tokens: bool = False
+    mask: str | None = None
+
+
+class Dataset(ABC):
+    """Samples by index. Opening one checks what it says of itself before reading any of it.
+
+    Attributes:
+        kind: how it is read, for the report: ``npz``, ``parquet``, ``images`` …
+        samples: how many there are, those that turn out to be broken included.
+        arrays: what a sample consists of, labels too.
+        broken: samples that could not be read, by index, and why; grows as they are met.
+        classes: names of the classes that the labels count, where the data knows them.
+        left_out: what the data holds that is no number, and so can feed nothing: its name, and what
+            it is.
+    """
+
+    kind: str
     samples: int
     arrays: tuple[ArrayInfo, ...]
+    broken: dict[int, str]
+    classes: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = MappingProxyType({})
 
-    def batch(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
-        """Every array, labels too, for the samples from `start` to `stop` (exclusive)."""
-        ...
+    @abstractmethod
+    def batch(
+        self, start: int, stop: int, names: Collection[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Arrays for the samples from `start` to `stop` (exclusive), in memory of their own.
 
+        Samples that cannot be read are left out of every array, and recorded in `broken`.
+
+        Args:
+            start: the first sample.
+            stop: the one behind the last.
+            names: the arrays that are wanted; None for all of them, labels too.
+        """
+
+    @abstractmethod
     def digest(self) -> str:
         """A hash of what the models are fed."""
-        ...
+
+    def uniform(self, start: int, stop: int) -> int:
+        """The end, at most `stop`, of the samples from `start` on that have equal shapes."""
+        return stop
+
+    def name_of(self, index: int) -> str:
+        """What a reader finds a sample by: its file, or its place."""
+        return str(index)
 
 
 class Feed(msgspec.Struct, frozen=True):
@@ -95,6 +152,7 @@ def feeds_for(
     arrays: tuple[ArrayInfo, ...],
     mapping: Mapping[str, str],
     model: str,
+    left_out: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Feed, ...]:
     """Match the arrays of a data set to a model's inputs, by name.
 
@@ -103,6 +161,7 @@ def feeds_for(
         arrays: what the data set holds, without its labels.
         mapping: A → B where the array A feeds the input B.
         model: how the user named the model, for errors.
+        left_out: `Dataset.left_out`.
 
     Raises:
         RequestError: an input has no array, or an array of another type or shape; or the inputs
@@ -114,6 +173,13 @@ def feeds_for(
     for value in inputs:
         wanted = source_of.get(value.name, value.name)
         array = by_name.get(wanted)
+        if array is None and wanted in left_out:
+            raise _misfit(
+                model,
+                f"takes an input {value.name!r}, and {wanted!r} in the data holds "
+                f"{left_out[wanted]}, which is no number",
+                f"save numbers as {wanted!r}; images can be given as a folder of image files",
+            )
         if array is None and len(inputs) == len(arrays) == 1 and value.name not in source_of:
             # One input and one array leave nothing to choose.
             array = arrays[0]
@@ -185,6 +251,17 @@ def _feed(value: Value, array: ArrayInfo, model: str) -> Feed:
     _check_types(value.name, dtype, array, model)
     if value.shape is None:
         return Feed(value.name, array.name, dtype, None)
+    if len(value.shape) == len(array.shape) + 1 and any(
+        _is_fixed(wanted) and given is None
+        for wanted, given in zip(value.shape[1:], array.shape, strict=True)
+    ):
+        raise _misfit(
+            model,
+            f"wants shape {_shape(value.shape)} for its input {value.name!r}, and the samples of "
+            f"{array.name!r} in the data differ in size: {_shape(array.shape)}",
+            "pad every sample to the size that the model wants when you save the data, or export "
+            "the model with that size open",
+        )
     if len(value.shape) != len(array.shape) + 1 or any(
         _is_fixed(wanted) and wanted != given
         for wanted, given in zip(value.shape[1:], array.shape, strict=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,11 +17,11 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from compaudit.data.arrays import ArrayDataset
-from compaudit.data.base import ArrayInfo, DataRequest
+from compaudit.data.arrays import ArrayDataset, WholeArray
+from compaudit.data.base import DataRequest
 from compaudit.errors import RequestError
 
-__all__ = ["Header", "NpyDataset", "is_npy", "map_values", "read_header"]
+__all__ = ["Header", "NpyDataset", "NpyFolder", "is_npy", "map_values", "read_header"]
 
 _MAGIC = b"\x93NUMPY"
 _CHUNK_BYTES = 1 << 22
@@ -104,34 +104,66 @@ class NpyDataset(ArrayDataset):
         RequestError: no array of numbers, or of another size than it says, or without samples.
     """
 
+    kind = "npy"
+
     def __init__(self, request: DataRequest) -> None:
         assert request.uri is not None
         path = Path(request.uri)
-        try:
-            with path.open("rb") as file:
-                header = read_header(file)
-        except Exception as error:
-            what = str(error) or type(error).__name__
-            raise self.error(path, f"cannot be read: {what}", "broken-data") from error
-        if header.dtype.hasobject:
-            what = "holds Python objects, which only running code can read"
-            raise self.error(path, what, "object-array", "save a plain array of numbers")
-        if not header.is_sound or header.size + header.value_bytes != path.stat().st_size:
-            what = f"says it is {header.dtype} {header.shape}, and that is not what it holds"
-            raise self.error(path, what, "broken-data")
-        self._header = header
-        name = path.stem
-        super().__init__(
-            path, {name: ArrayInfo(name, header.dtype.name, header.shape)}, request.limit
-        )
+        self._header = _checked_header(path)
+        super().__init__(path, {path.stem: _whole(self._header)}, request.limit)
 
     def read(self, name: str) -> NDArray[Any]:
         """The array, mapped."""
         return map_values(self.path, self._header, 0)
 
-    @staticmethod
-    def error(
-        path: Path, what: str, code: str, hint: str = "save it again with numpy.save"
-    ) -> RequestError:
-        """A refusal of this file."""
-        return RequestError(f"{path} {what}", hint=hint, code=code, stage="data")
+
+class NpyFolder(ArrayDataset):
+    """The arrays in the ``.npy`` files of one folder, side by side; each called as its file is.
+
+    Args:
+        request: its `uri` is the folder.
+        paths: the files.
+
+    Raises:
+        RequestError: one of them is broken, or they differ in length.
+    """
+
+    kind = "npy"
+
+    def __init__(self, request: DataRequest, paths: Sequence[Path]) -> None:
+        assert request.uri is not None
+        self._paths = {path.stem: path for path in paths}
+        self._headers = {name: _checked_header(path) for name, path in self._paths.items()}
+        whole = {name: _whole(header) for name, header in self._headers.items()}
+        super().__init__(Path(request.uri), whole, request.limit)
+
+    def read(self, name: str) -> NDArray[Any]:
+        """One of the arrays, mapped."""
+        return map_values(self._paths[name], self._headers[name], 0)
+
+
+def _whole(header: Header) -> WholeArray:
+    return WholeArray(header.dtype.name, header.shape)
+
+
+def _checked_header(path: Path) -> Header:
+    """What the array in a file says of itself, if that is what the file holds."""
+    try:
+        with path.open("rb") as file:
+            header = read_header(file)
+    except Exception as error:
+        what = str(error) or type(error).__name__
+        raise _refused(path, f"cannot be read: {what}", "broken-data") from error
+    if header.dtype.hasobject:
+        what = "holds Python objects, which only running code can read"
+        raise _refused(path, what, "object-array", "save a plain array of numbers")
+    if not header.is_sound or header.size + header.value_bytes != path.stat().st_size:
+        what = f"says it is {header.dtype} {header.shape}, and that is not what it holds"
+        raise _refused(path, what, "broken-data")
+    return header
+
+
+def _refused(
+    path: Path, what: str, code: str, hint: str = "save it again with numpy.save"
+) -> RequestError:
+    return RequestError(f"{path} {what}", hint=hint, code=code, stage="data")

@@ -11,8 +11,8 @@ from typing import Any
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from compaudit.data.arrays import ArrayDataset
-from compaudit.data.base import ArrayInfo, DataRequest
+from compaudit.data.arrays import ArrayDataset, WholeArray
+from compaudit.data.base import DataRequest
 from compaudit.data.npy import Header, checksum, map_values, read_header
 from compaudit.errors import RequestError
 
@@ -60,12 +60,14 @@ class NpzDataset(ArrayDataset):
             samples.
     """
 
+    kind = "npz"
+
     def __init__(self, request: DataRequest) -> None:
         assert request.uri is not None
         self.path = Path(request.uri)
         self._members = self._read_members()
         whole = {
-            name: ArrayInfo(name, member.header.dtype.name, member.header.shape)
+            name: WholeArray(member.header.dtype.name, member.header.shape)
             for name, member in self._members.items()
         }
         super().__init__(self.path, whole, request.limit)

@@ -1,51 +1,40 @@
-"""From ``--data`` to samples. A new kind of data is one new file and one line here."""
+"""From ``--data`` to samples. A new kind of file is one line in `files`; of a folder, one here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from compaudit.data.base import DataRequest, Dataset
-from compaudit.data.npy import NpyDataset, is_npy
-from compaudit.data.npz import NpzDataset, is_npz
+from compaudit.data.files import kind_of, unknown_data, unreadable
+from compaudit.data.images import ImageFolder, is_image_folder
+from compaudit.data.shards import holds_data_files, open_folder
+from compaudit.data.spool import SpoolDataset
 from compaudit.data.synthetic import SyntheticDataset
-from compaudit.errors import RequestError
 
 __all__ = ["open_data"]
-
-_KINDS: tuple[tuple[Callable[[Path], bool], Callable[[DataRequest], Dataset]], ...] = (
-    (is_npz, NpzDataset),
-    (is_npy, NpyDataset),
-)
 
 
 def open_data(request: DataRequest) -> Dataset:
     """The samples that were asked for.
 
     Raises:
-        RequestError: the file is missing, of an unknown kind, or broken.
+        RequestError: the file or folder is missing, of an unknown kind, or broken.
     """
+    if request.spool is not None:
+        return SpoolDataset(request)
     if request.uri is None:
         return SyntheticDataset(request)
     path = Path(request.uri)
     try:
         path.stat()
     except (OSError, ValueError) as error:
-        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-        why = "does not exist" if missing else f"cannot be opened: {error}"
-        raise RequestError(
-            f"the data file {request.uri} {why}",
-            hint="check --data",
-            code="missing-data",
-            stage="data",
-        ) from error
-    if path.is_file():
-        for recognises, dataset in _KINDS:
-            if recognises(path):
-                return dataset(request)
-    raise RequestError(
-        f"{request.uri} is not data compaudit can read",
-        hint="save the inputs under their names with numpy.savez, and labels as 'labels'",
-        code="unknown-data",
-        stage="data",
-    )
+        raise unreadable(path, error) from error
+    if path.is_dir():
+        # Data files that lie openly in the folder count for more than a picture somewhere below.
+        if not holds_data_files(path) and is_image_folder(path):
+            return ImageFolder(request)
+        return open_folder(request)
+    kind = kind_of(path) if path.is_file() else None
+    if kind is None:
+        raise unknown_data(path)
+    return kind.open(request)

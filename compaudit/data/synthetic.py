@@ -3,56 +3,54 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compaudit.data.base import ArrayInfo, DataRequest, SyntheticInput, element_type
+from compaudit.data.base import ArrayInfo, DataRequest, Dataset, SyntheticInput, element_type
+from compaudit.data.lookups import lookup_bounds
 from compaudit.errors import RequestError
-from compaudit.models.base import Graph, Model, Value
+from compaudit.models.base import Model, Value
 
 __all__ = ["SAMPLES", "SyntheticDataset", "invent_inputs"]
 
 SAMPLES = 64
 
-_PASS_ON = {"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose"}
-"""What an index goes through unchanged on its way to a table."""
-
-_SAME_TABLE = {"Cast", "Identity", "DequantizeLinear"}
-"""What a stored table goes through, in its own shape, before it is looked up."""
-
-_LOOKUPS = {
-    "Gather": (0, 1, "axis"),
-    "GatherBlockQuantized": (0, 1, "gather_axis"),
-    "aten.embedding.default": (0, 1, ""),
-}
-"""Operator → slots of the table and of the index, and the attribute that names the axis, else 0."""
-
 _DEFAULT_INTEGER_BOUND = 2
 _MASK_WORDS = ("mask",)
+_SEGMENT_WORDS = ("token_type", "segment")
+_POSITION_WORDS = ("position_id", "position_index", "positions")
+_LENGTH_WORDS = ("length", "seq_len", "seqlen")
 
 
-class SyntheticDataset:
+class SyntheticDataset(Dataset):
     """Random samples, each from its own seed: the same for any batch size and in any process."""
+
+    kind = "synthetic"
 
     def __init__(self, request: DataRequest) -> None:
         self._request = request
+        self.broken = {}
         self.samples = min(request.samples, request.limit or request.samples)
         self.arrays = tuple(
             ArrayInfo(made_up.name, made_up.dtype, made_up.shape) for made_up in request.synthetic
         )
 
-    def batch(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
-        """Every input for these samples."""
+    def batch(
+        self, start: int, stop: int, names: Collection[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """The inputs for these samples."""
         stop = min(stop, self.samples)
         return {
             made_up.name: np.stack(
                 [self._sample(place, made_up, index) for index in range(start, stop)]
             )
             for place, made_up in enumerate(self._request.synthetic)
+            if names is None or made_up.name in names
         }
 
     def digest(self) -> str:
@@ -63,6 +61,9 @@ class SyntheticDataset:
         random = np.random.default_rng([self._request.seed, place, index])
         dtype = element_type(made_up.dtype)
         assert dtype is not None, "invent_inputs refuses such inputs"
+        if dtype.kind in "iu" and _says(made_up.name, _POSITION_WORDS) and made_up.shape:
+            places = np.arange(made_up.shape[-1]) % int(made_up.high)
+            return np.broadcast_to(places, made_up.shape).astype(dtype)
         if dtype.kind in "fV":
             return random.uniform(made_up.low, made_up.high, made_up.shape).astype(dtype)
         return random.integers(int(made_up.low), int(made_up.high), made_up.shape).astype(dtype)
@@ -76,8 +77,10 @@ def invent_inputs(
 ) -> tuple[SyntheticInput, ...]:
     """Decide what to make up for each input: its sample shape and the range of its values.
 
-    Integer inputs stay below the size of the embedding that they index and within their type, masks
-    are ones, and real inputs are uniform in [0, 1), as images and features mostly are.
+    Integer inputs stay below the size of the embedding that they index and within their type, and
+    real ones are uniform in [0, 1), as images and features mostly are. By their names: masks are
+    ones, segments zeros, positions count up from 0, and lengths are the size of the second
+    dimension of the other inputs.
 
     Args:
         inputs: what the model takes; the first dimension of each counts samples.
@@ -88,8 +91,26 @@ def invent_inputs(
     Raises:
         RequestError: a size that nobody gave, or a type that cannot be made up.
     """
-    bounds = _embedding_bounds(read.graph, read) if read is not None and read.graph else {}
-    return tuple(_invent(value, shapes, bounds, model) for value in inputs)
+    bounds = lookup_bounds(read.graph, read) if read is not None and read.graph else {}
+    made_up = tuple(_invent(value, shapes, bounds, model) for value in inputs)
+    sequences = [one.shape[0] for one in made_up if one.shape and not _is_length(one)]
+    return tuple(
+        _of_length(one, sequences[0]) if _is_length(one) and sequences else one for one in made_up
+    )
+
+
+def _of_length(made_up: SyntheticInput, length: int) -> SyntheticInput:
+    length = min(length, int(np.iinfo(made_up.dtype).max))
+    return msgspec.structs.replace(made_up, low=float(length), high=length + 1.0)
+
+
+def _is_length(made_up: SyntheticInput) -> bool:
+    """Whether it says how long the sequences of the other inputs are: one number a sample."""
+    return (
+        math.prod(made_up.shape) == 1
+        and "int" in made_up.dtype
+        and _says(made_up.name, _LENGTH_WORDS)
+    )
 
 
 def _invent(
@@ -124,38 +145,23 @@ def _invent(
             f"takes {name} for its input {value.name!r}, which cannot be made up",
             "give its inputs with --data",
         )
-    low, high = _range_of(value.name, dtype, bounds.get(value.name, _DEFAULT_INTEGER_BOUND))
+    counted = _says(value.name, _POSITION_WORDS) and bool(sizes)
+    bound = bounds.get(value.name, sizes[-1] if counted else _DEFAULT_INTEGER_BOUND)
+    low, high = _range_of(value.name, dtype, bound)
     return SyntheticInput(value.name, name, tuple(sizes), low, high)
 
 
 def _range_of(name: str, dtype: np.dtype[Any], bound: int) -> tuple[float, float]:
     """The range [low, high) of the values to make up; both ends are equal for all the same."""
     whole = dtype.kind in "iub"
-    if any(word in name.lower() for word in _MASK_WORDS):
+    if _says(name, _MASK_WORDS):
         return 1.0, 2.0 if whole else 1.0  # nothing masked away
+    if dtype.kind in "iu" and _says(name, _SEGMENT_WORDS):
+        return 0.0, 1.0
     if dtype.kind == "b":
         return 0.0, 2.0
     return 0.0, float(min(bound, int(np.iinfo(dtype).max) + 1)) if whole else 1.0
 
 
-def _embedding_bounds(graph: Graph, model: Model) -> dict[str, int]:
-    """For every input that indexes a stored table: the rows of the smallest such table."""
-    tables = {tensor.name: tensor.shape for tensor in model.tensors}
-    origin = {value.name: value.name for value in graph.inputs}
-    bounds: dict[str, int] = {}
-    for node in graph.nodes:
-        first = node.inputs[0] if node.inputs else ""
-        if node.op in _PASS_ON and first in origin:
-            origin |= dict.fromkeys(node.outputs, origin[first])
-        if node.op in _SAME_TABLE and first in tables:
-            tables |= dict.fromkeys(node.outputs, tables[first])
-        table, index, axis = _LOOKUPS.get(node.op, (0, 0, ""))
-        if index >= len(node.inputs) or node.op not in _LOOKUPS:
-            continue
-        shape, name = tables.get(node.inputs[table], ()), origin.get(node.inputs[index])
-        place = node.attributes.get(axis, 0)
-        if name is None or not isinstance(place, int):
-            continue
-        if -len(shape) <= place < len(shape) and shape[place] > 0:
-            bounds[name] = min(shape[place], bounds.get(name, shape[place]))
-    return bounds
+def _says(name: str, words: tuple[str, ...]) -> bool:
+    return any(word in name.lower() for word in words)

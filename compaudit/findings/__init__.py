@@ -7,7 +7,7 @@ CA4xx of quality.
 
 from __future__ import annotations
 
-from compaudit.findings import behaviour, circumstances, quality, size, speed
+from compaudit.findings import accuracy, behaviour, circumstances, quality, size, speed
 from compaudit.findings.evidence import Evidence, Rule, Run
 from compaudit.results import Finding
 
@@ -18,6 +18,7 @@ RULES: tuple[Rule, ...] = (
     *speed.RULES,
     *behaviour.RULES,
     *circumstances.RULES,
+    *accuracy.RULES,
     *quality.RULES,
 )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from compaudit.models.base import Model, RunSettings
 from compaudit.results import (
     Accuracy,
+    Data,
     Delta,
     Divergence,
     Finding,
@@ -16,6 +17,7 @@ from compaudit.results import (
     Profile,
     RatesWithLimit,
     TensorResult,
+    TracedOutput,
 )
 from compaudit.results.behaviour import MemoryGrowth, OutputChange
 from compaudit.results.placement import Fallback
@@ -36,7 +38,9 @@ class Evidence:
     """Everything a rule may look at. What was not measured is None, or empty.
 
     The keys of mappings are ``original`` and ``compressed``. `recompiled` counts the timed blocks
-    in which the framework compiled the model.
+    in which the framework compiled the model. `reasons` say why a figure of the
+    outputs is null, by its path. `first_break` is the first output in `trace` that is far from the
+    original's.
     """
 
     original: ModelResult
@@ -58,6 +62,10 @@ class Evidence:
     memory_growth: Mapping[str, MemoryGrowth] = field(default_factory=dict)
     recompiled: Mapping[str, int] = field(default_factory=dict)
     fallbacks: Mapping[str, Fallback] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    data: Data | None = None
+    trace: Sequence[TracedOutput] = ()
+    first_break: TracedOutput | None = None
 
 
 Rule = Callable[[Evidence], Finding | None]

@@ -1,49 +1,24 @@
-"""CA4xx: whether the compressed model is still as good."""
+"""CA4xx: whether outputs are numbers, alike from call to call, and where they part."""
 
 from __future__ import annotations
 
 from statistics import median
 
+from compaudit.config import Which
 from compaudit.findings.evidence import Evidence, Rule
 from compaudit.results import Finding
 from compaudit.results.behaviour import OutputChange
-from compaudit.units import (
-    format_decibels,
-    format_interval,
-    format_number,
-    format_part,
-    format_points,
-    format_share,
-)
+from compaudit.units import format_count, format_decibels, format_number, format_part
 
 __all__ = ["RULES"]
 
-_SERIOUS_LOSS = -0.02
 _RUINED_DB = 6.0
 _BELOW_OTHERS_DB = 20.0
 _ENOUGH_LAYERS = 3
+_FEW_LEFT_OUT = 0.01
+_HARMED_AGREEMENT = 0.9
 # What float16 rounds to. A GPU adds in another order each time, which changes less than that.
 _ROUNDING = 1e-3
-
-
-def accuracy_collapsed(evidence: Evidence) -> Finding | None:
-    """CA401: top-1 accuracy fell, surely, by more than two points."""
-    accuracy = evidence.accuracy
-    if accuracy is None or accuracy.top1 is None:
-        return None
-    delta = accuracy.top1.delta
-    if delta.high is None or delta.high >= _SERIOUS_LOSS:
-        return None
-    low = None if delta.low is None else format_points(delta.low)
-    return Finding(
-        code="CA401",
-        severity="error",
-        title="accuracy collapsed",
-        detail=f"top-1 went from {format_share(accuracy.top1.original.value)} to "
-        f"{format_share(accuracy.top1.compressed.value)}, a change of {format_points(delta.value)} "
-        f"{format_interval(low, format_points(delta.high))}",
-        hint="do not ship it; look at the layers that were compressed hardest",
-    )
 
 
 def outputs_not_numbers(evidence: Evidence) -> Finding | None:
@@ -65,21 +40,41 @@ def outputs_not_numbers(evidence: Evidence) -> Finding | None:
             code="CA402",
             severity="warning",
             title="the original's outputs are NaN or infinite",
-            detail=f"its output {name!r} holds {original} values that are not numbers, so that the "
-            "compressed model cannot be compared with it",
+            detail=f"its output {name!r} holds {_values(original)}, so that the "
+            "compressed model cannot be compared with it"
+            f"{_first_places(evidence, name, 'original')}",
             hint="give inputs that the original can take, with --data, or repair it first",
         )
     return Finding(
         code="CA402",
         severity="error",
         title="outputs are NaN or infinite",
-        detail=f"the compressed model's output {name!r} holds {compressed} values that are not "
-        f"numbers, the original's {original or 'none'}",
+        detail=f"the compressed model's output {name!r} holds {_values(compressed)}, "
+        f"the original's {format_count(original) if original else 'none'}"
+        f"{_first_places(evidence, name, 'compressed')}",
         hint="the original's are there without any compression: give inputs that it can take, with "
         "--data, or repair it first"
         if original
-        else "an overflow is likely: float16 ranges, a scale of zero, or a division",
+        else "an overflow is likely: float16 ranges, a scale of zero, or a division"
+        + ("" if evidence.trace else "; --trace shows where they begin"),
     )
+
+
+def _values(count: int) -> str:
+    if count == 1:
+        return "1 value that is not a number"
+    return f"{format_count(count)} values that are not numbers"
+
+
+def _first_places(evidence: Evidence, output: str, which: Which) -> str:
+    """The sample in which they begin, and where in the network, as far as it was looked."""
+    reason = evidence.reasons.get(f'divergence.outputs["{output}"].max_abs_error', "")
+    said, sample = reason.partition("first in sample ")[1:]
+    text = f"; {said}{sample.partition(',')[0]}" if said else ""
+    for found in evidence.trace:
+        if found.nonfinite_original if which == "original" else found.nonfinite_compressed:
+            return f"{text}; the first are in the output of {found.name} ({found.op})"
+    return text
 
 
 def one_layer_ruined(evidence: Evidence) -> Finding | None:
@@ -149,9 +144,56 @@ def _change_text(model: str, change: OutputChange) -> str:
     return text + (f" (and {change.others} more of its outputs changed)" if change.others else "")
 
 
+def first_layer_that_breaks(evidence: Evidence) -> Finding | None:
+    """CA410: from one place in the network on, the outputs are far from the original's."""
+    found = evidence.first_break
+    if found is None or not _outputs_are_worse(evidence):
+        return None
+    sqnr = "" if found.sqnr_db is None else f"an SQNR of {format_decibels(found.sqnr_db)}"
+    broken = _values(found.nonfinite_compressed) if found.nonfinite_compressed else ""
+    return Finding(
+        code="CA410",
+        severity="warning",
+        title="the outputs break at one place",
+        detail=f"the output of {found.name} ({found.op}) is the first that is far from the "
+        f"original's: {broken or sqnr or 'nothing of its signal is left'}",
+        hint="compress this layer more gently, or leave it out",
+    )
+
+
+def _outputs_are_worse(evidence: Evidence) -> bool:
+    """Whether what is far off inside does harm; a model trained anew is far off, and good."""
+    accuracy, divergence = evidence.accuracy, evidence.divergence
+    if accuracy is not None and accuracy.top1 is not None and accuracy.top1.delta.high is not None:
+        return accuracy.top1.delta.high < 0
+    if divergence is not None and divergence.top1_agreement is not None:
+        return divergence.top1_agreement.value < _HARMED_AGREEMENT
+    return True
+
+
+def samples_left_out(evidence: Evidence) -> Finding | None:
+    """CA411: more than one sample in a hundred could not be read."""
+    data = evidence.data
+    if data is None or data.skipped_samples <= _FEW_LEFT_OUT * data.samples:
+        return None
+    share = format_part(data.skipped_samples / data.samples)
+    first = (
+        f"; the first is {data.skipped[0].name}: {data.skipped[0].reason}" if data.skipped else ""
+    )
+    return Finding(
+        code="CA411",
+        severity="warning",
+        title="samples were left out",
+        detail=f"{format_count(data.skipped_samples)} of {format_count(data.samples)} samples "
+        f"({share}) could not be read, and no figure speaks of them{first}",
+        hint="repair or remove them: what cannot be read may not be like the rest",
+    )
+
+
 RULES: tuple[Rule, ...] = (
-    accuracy_collapsed,
     outputs_not_numbers,
     one_layer_ruined,
     outputs_change,
+    first_layer_that_breaks,
+    samples_left_out,
 )

@@ -13,6 +13,8 @@ __all__ = ["Fed", "batch_size", "evaluation_batch", "require_same_batch"]
 
 # Large enough to keep the cores busy, small enough for any model that runs at all.
 _EVALUATION_BATCH = 64
+# Sequences differ in length, and every token has a score for each word.
+_LANGUAGE_BATCH = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def batch_size(config: Config, one: Fed, fed: Iterable[Fed]) -> int:
 
 def evaluation_batch(config: Config, which: Which) -> int:
     """How many samples a model takes at once where outputs are compared, if it takes any number."""
-    return config.of(which).batch_size or _EVALUATION_BATCH
+    default = _LANGUAGE_BATCH if config.task == "causal-lm" else _EVALUATION_BATCH
+    return config.of(which).batch_size or default
 
 
 def require_same_batch(sizes: Sequence[tuple[Fed, int]]) -> None:

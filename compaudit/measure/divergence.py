@@ -1,75 +1,91 @@
-"""How far are the outputs of the two models apart on the same inputs?
-
-Numerical error for every output; divergences of distributions only where the output is known to be
-one. Everything is read from the same pass over the data.
-"""
+"""How far are two class distributions apart, row by row? Means, quantiles, agreement."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compaudit.engines.base import Outputs
-from compaudit.measure.numerical import NumericalError
-from compaudit.measure.outputs import OutputPair, check_shapes, match_outputs
-from compaudit.measure.scores import ScoredBatch, ScoreReader, looks_like_classes
-from compaudit.results import (
-    Distribution,
-    Divergence,
-    EntropyPair,
-    Estimate,
-    Skipped,
+from compaudit.measure.scored import Scored
+from compaudit.results import Distribution, EntropyPair, Estimate
+from compaudit.theory.statistics import (
+    BlockedMean,
+    Interval,
+    Moments,
+    Quantiles,
+    blocked_proportion,
+    wilson_interval,
 )
-from compaudit.theory import information
-from compaudit.theory.statistics import Interval, Moments, Quantiles, wilson_interval
 
-__all__ = ["ClassDivergence", "DivergenceMeter", "as_estimate"]
-
+__all__ = ["AVERAGES", "ClassDivergence", "as_estimate"]
 
 _DISTRIBUTIONS = ("kl", "kl_reverse", "js")
 """Those of which the report shows quantiles; the others have means alone."""
 
+AVERAGES = (*_DISTRIBUTIONS, "cross_entropy", "entropy")
+"""The figures that a single row without a distribution leaves without a value."""
+
 
 class ClassDivergence:
-    """Divergences between two class distributions, sample by sample."""
+    """Divergences between the class distributions of two models, and where they agree.
+
+    A row is a sample, or one predicted token of it; tokens of a sample are not independent, so
+    intervals go by samples.
+
+    Attributes:
+        rows: how many there are.
+        unusable: rows that are no distribution in one of the models.
+        floored: probabilities that were exactly zero.
+        classes: how many there are.
+    """
 
     def __init__(self) -> None:
-        self.samples = 0
+        self.rows = 0
         self.unusable = 0
         self.floored = 0
         self.classes = 0
-        self._moments: dict[str, Moments] = {}
+        self._per = "sample"
+        self._means: dict[str, BlockedMean] = {}
         self._quantiles: dict[str, Quantiles] = {}
-        self._agree = [0, 0]
 
-    def update(self, batch: ScoredBatch) -> None:
-        """Take in one batch."""
-        q, p = batch.original, batch.compressed
-        self.classes = q.top5.shape[1]
-        self.samples += len(q.usable)
-        self.floored += q.floored + p.floored
-        both = q.usable & p.usable
-        self.unusable += int(np.count_nonzero(~both))
-        log_q, log_p = q.log[both[q.usable]], p.log[both[p.usable]]
+    def update(self, scored: Scored) -> None:
+        """Take in the rows of one batch, those of a sample together."""
+        self._per = scored.per
+        self.classes = max(self.classes, scored.classes)
+        self.rows += len(scored.samples)
+        self.floored += scored.floored
+        usable = scored.usable
+        self.unusable += int(np.count_nonzero(~usable))
         for name, values in {
-            "kl": information.kl_from_log(log_q, log_p),
-            "kl_reverse": information.kl_from_log(log_p, log_q),
-            "js": information.js_from_log(log_p, log_q),
-            "cross_entropy": information.cross_entropy_from_log(log_q, log_p),
-            "entropy_original": information.entropy_from_log(log_q),
-            "entropy_compressed": information.entropy_from_log(log_p),
+            "kl": scored.kl,
+            "kl_reverse": scored.kl_reverse,
+            "js": scored.js,
+            "cross_entropy": scored.cross_entropy,
+            "entropy_original": scored.original.entropy,
+            "entropy_compressed": scored.compressed.entropy,
         }.items():
-            self._moments[name] = self._moments.get(name, Moments()).merge(Moments.of(values))
+            here = values[usable]
+            self._add_mean(name, _mean(here, scored.samples[usable], scored.per))
             if name in _DISTRIBUTIONS:
-                seen = self._quantiles.get(name, Quantiles())
-                self._quantiles[name] = seen.merge(Quantiles.of(values))
-        same = (q.predicted == p.predicted) & (q.predicted >= 0)
-        self._agree[0] += int(np.count_nonzero(same))
-        same = (q.top5 == p.top5).all(axis=-1) & (q.predicted >= 0)
-        self._agree[1] += int(np.count_nonzero(same))
+                self._add_quantiles(name, Quantiles.of(here))
+        first, second = scored.original.predicted, scored.compressed.predicted
+        agreeing = (("top1", (first == second) & (first >= 0)), ("top5", scored.same_top5))
+        for name, same in agreeing:
+            self._add_mean(name, _mean(same, scored.samples, scored.per))
+
+    def merge(self, other: ClassDivergence) -> None:
+        """Take in what was seen of other samples."""
+        if other.rows:
+            self._per = other._per
+        self.rows += other.rows
+        self.unusable += other.unusable
+        self.floored += other.floored
+        self.classes = max(self.classes, other.classes)
+        for name, mean in other._means.items():
+            self._add_mean(name, mean)
+        for name, quantiles in other._quantiles.items():
+            self._add_quantiles(name, quantiles)
 
     def distribution(
         self, name: str, confidence: float, floor: ClassDivergence | None
@@ -93,214 +109,68 @@ class ClassDivergence:
         )
 
     def mean(self, name: str, confidence: float) -> Estimate:
-        """The mean over samples with its t interval."""
-        return as_estimate(self._moments[name].interval(confidence))
+        """The mean over the rows with its t interval."""
+        return as_estimate(self._means[name].interval(confidence))
 
     def entropy(self) -> EntropyPair:
         """The mean entropies of both models' distributions."""
         return EntropyPair(
-            original=self._moments["entropy_original"].mean,
-            compressed=self._moments["entropy_compressed"].mean,
+            original=self._means["entropy_original"].mean,
+            compressed=self._means["entropy_compressed"].mean,
         )
 
     def agreement(self, rank: Literal[1, 5], confidence: float) -> Estimate:
-        """Share of samples on which both models put the same class (the same five) on top.
+        """Share of the rows on which both models put the same class (the same five) on top.
 
-        Where an output is not a number there is no agreement.
+        Where an output is not a number there is no agreement. The interval is Wilson's; for tokens
+        it goes by samples.
         """
-        agreeing = self._agree[0 if rank == 1 else 1]
-        return as_estimate(wilson_interval(agreeing, self.samples, confidence))
+        hits = self._means[f"top{rank}"]
+        if self._per == "token":
+            return as_estimate(blocked_proportion(hits, confidence))
+        return as_estimate(wilson_interval(round(hits.mean * hits.count), hits.count, confidence))
 
-
-class _Candidate:
-    """An output that may hold class scores; what they are is known after some samples."""
-
-    def __init__(self, output: str) -> None:
-        self.output = output
-        self.reader = ScoreReader()
-        self.divergence = ClassDivergence()
-
-
-class DivergenceMeter:
-    """Compares every output, and the class distribution where the output is one.
-
-    Args:
-        mapping: ``--map-output``.
-        named: whether both frameworks name their outputs.
-        classes: whether the output is known to hold class scores: a declared task, or labels. When
-            it is not, only an output that sums to one is read as a distribution.
-        output: ``--model-output``, the original's name of the output that matters.
-
-    Attributes:
-        output: the one that was given; else, where class scores are known to be there, the only
-            one that can hold them.
-        holds_classes: whether `output` is known to hold class scores.
-    """
-
-    def __init__(
-        self, mapping: Mapping[str, str], *, named: bool, classes: bool, output: str | None
-    ) -> None:
-        self._mapping = mapping
-        self._named = named
-        self._classes_known = classes
-        self.output = output
-        self.pairs: tuple[OutputPair, ...] = ()
-        self.numerical: dict[str, NumericalError] = {}
-        self.samples = 0
-        self._candidates: list[_Candidate] = []
-        self._listeners: list[Callable[[ScoredBatch], None]] = []
-
-    @property
-    def holds_classes(self) -> bool:
-        """Whether `output` is known to hold class scores."""
-        return self._classes_known and len(self._candidates) == 1
-
-    def listen(self, take: Callable[[ScoredBatch], None]) -> None:
-        """Also hand the scores of `output` to this, every sample once, until `finish`."""
-        self._listeners.append(take)
-
-    def update(self, labels: NDArray[Any] | None, original: Outputs, compressed: Outputs) -> None:
-        """Take in one batch. Raises RequestError where the outputs do not fit."""
-        if not self.pairs:
-            self.pairs = match_outputs(
-                original, compressed, self._mapping, named=self._named, wanted=self.output
-            )
-            self.numerical = {pair.original: NumericalError() for pair in self.pairs}
-            self._find_candidates(original)
-        check_shapes(self.pairs, original, compressed)
-        for pair in self.pairs:
-            self.numerical[pair.original].update(
-                original[pair.original], compressed[pair.compressed]
-            )
-        for candidate in list(self._candidates):
-            a = original[candidate.output]
-            b = compressed[self.counterpart(candidate.output)]
-            self._take(candidate, candidate.reader.read(labels, a, b))
-        self.samples += len(next(iter(original.values())))
-
-    def finish(self) -> None:
-        """There are no more samples: let go what was held back to see what the numbers are."""
-        for candidate in list(self._candidates):
-            self._take(candidate, candidate.reader.finish())
-
-    def usable_classes(self) -> ClassDivergence | None:
-        """The class distribution, where there is exactly one and all of it is numbers."""
-        self.finish()
-        classes = self._candidates[0].divergence if len(self._candidates) == 1 else None
-        return classes if classes and classes.samples and not classes.unusable else None
-
-    def counterpart(self, output: str) -> str:
-        """The compressed model's name of one of the original's outputs."""
-        return next(pair.compressed for pair in self.pairs if pair.original == output)
-
-    def result(
-        self,
-        source: Literal["data", "synthetic"],
-        confidence: float,
-        floor: DivergenceMeter | None = None,
-    ) -> tuple[Divergence, list[Skipped]]:
-        """The figures, and why those that are None are.
-
-        Args:
-            source: what the models were fed.
-            confidence: of the intervals.
-            floor: this meter for the original against itself at another optimisation level.
-        """
-        self.finish()
-        errors = {name: error.result() for name, error in self.numerical.items()}
-        skipped = [
-            Skipped(metric=f"divergence.outputs[{_quoted(name)}].{figure}", reason=reason)
-            for name, (_, reasons) in errors.items()
-            for figure, reason in reasons.items()
-        ]
-        chosen = self._candidates[0] if len(self._candidates) == 1 else None
-        classes = chosen.divergence if chosen else None
-        why = self._why_missing(classes)
-        skipped += [
-            Skipped(metric=f"divergence.{name}", reason=reason) for name, reason in why.items()
-        ]
-        averaged = classes if "kl" not in why else None
-        noise = floor.usable_classes() if floor else None
-        ranked = classes if "top5_agreement" not in why else None
-        return (
-            Divergence(
-                samples=self.samples,
-                source=source,
-                output=chosen.output if chosen else self.output,
-                kl=averaged.distribution("kl", confidence, noise) if averaged else None,
-                kl_reverse=averaged.distribution("kl_reverse", confidence, noise)
-                if averaged
-                else None,
-                js=averaged.distribution("js", confidence, noise) if averaged else None,
-                cross_entropy=averaged.mean("cross_entropy", confidence) if averaged else None,
-                entropy=averaged.entropy() if averaged else None,
-                top1_agreement=classes.agreement(1, confidence) if classes else None,
-                top5_agreement=ranked.agreement(5, confidence) if ranked else None,
-                floored=classes.floored if classes else 0,
-                outputs={name: error for name, (error, _) in errors.items()},
-            ),
-            skipped,
-        )
-
-    def _find_candidates(self, original: Outputs) -> None:
-        """The outputs that can hold class scores; the one, where they are known to be there."""
-        names = [self.output] if self.output is not None else list(original)
-        possible = [name for name in names if looks_like_classes(original[name])]
-        if self._classes_known:
-            if len(possible) != 1:
-                return
-            self.output = possible[0]
-        self._candidates = [_Candidate(name) for name in possible]
-
-    def _take(self, candidate: _Candidate, batches: list[ScoredBatch]) -> None:
-        kinds = candidate.reader.kinds
-        if kinds is not None and kinds[0] == "logits" and not self._classes_known:
-            self._candidates.remove(candidate)  # any numbers can be read as logits
-            return
-        for batch in batches:
-            candidate.divergence.update(batch)
-            for take in self._listeners:
-                take(batch)
-
-    def _why_missing(self, classes: ClassDivergence | None) -> dict[str, str]:
-        """A reason for every figure of the class distribution that is None."""
-        averages = ("kl", "kl_reverse", "js", "cross_entropy", "entropy")
-        if classes is None:
-            return dict.fromkeys(
-                (*averages, "top1_agreement", "top5_agreement"), self._why_no_distribution()
-            )
+    def why_missing(self) -> dict[str, str]:
+        """A reason for every figure that has no value, by its name."""
+        if not self.rows:
+            reason = f"there is no {self._per} with class scores"
+            return dict.fromkeys((*AVERAGES, "top1_agreement", "top5_agreement"), reason)
         why = {}
-        if classes.unusable:
+        if self.unusable:
             reason = (
-                f"{classes.unusable} of {classes.samples} samples have outputs that are NaN, "
-                "infinite or no distribution, which no average may hide"
+                f"{self.unusable} of {self.rows} {self._per}s have outputs that are NaN, infinite "
+                "or no distribution, which no average may hide"
             )
-            why.update(dict.fromkeys(averages, reason))
-        if classes.classes <= 5:
-            why["top5_agreement"] = f"there are only {classes.classes} classes"
+            why.update(dict.fromkeys(AVERAGES, reason))
+        if self.classes <= 5:
+            why["top5_agreement"] = f"there are only {self.classes} classes"
         return why
 
-    def _why_no_distribution(self) -> str:
-        if self._classes_known:
-            return (
-                "no output holds one row of at least two class scores for each sample"
-                if self.output is not None or len(self.numerical) == 1
-                else "several outputs or none can hold the class scores; say which does with "
-                "--model-output"
-            )
-        return (
-            "what the output means is not known; say --task classification if its numbers are "
-            "class scores"
-            if len(self.numerical) == 1 or self.output is not None
-            else "several outputs, and not exactly one is known to be a distribution; say which "
-            "with --model-output and --task"
-        )
+    def _add_mean(self, name: str, mean: BlockedMean) -> None:
+        self._means[name] = self._means.get(name, BlockedMean()).merge(mean)
+
+    def _add_quantiles(self, name: str, quantiles: Quantiles) -> None:
+        self._quantiles[name] = self._quantiles.get(name, Quantiles()).merge(quantiles)
+
+
+def _mean(
+    values: NDArray[np.float64] | NDArray[np.bool_], samples: NDArray[np.int64], per: str
+) -> BlockedMean:
+    """The mean of one value a row; a sample is a block."""
+    if per == "token":
+        return BlockedMean.of(values, samples)
+    # With one value a block the residuals are the deviations, and nobody needs to sort blocks.
+    alone = Moments.of(values)
+    return BlockedMean(
+        count=alone.count,
+        blocks=alone.count,
+        mean=alone.mean,
+        squares=alone.m2,
+        products=0.0,
+        size_squares=alone.count,
+    )
 
 
 def as_estimate(interval: Interval) -> Estimate:
     """An interval as the report has it."""
     return Estimate(value=interval.value, low=interval.low, high=interval.high)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'

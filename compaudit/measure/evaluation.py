@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
-from compaudit.config import Config, Task, Which
+import msgspec
+
+from compaudit.config import Config, Task
 from compaudit.data.base import Feed
-from compaudit.engines.base import Engine, Meter, Pass
+from compaudit.engines.base import Engine, Pass
 from compaudit.errors import RequestError
-from compaudit.measure.accuracy import TASKS, ClassificationMeter, RegressionMeter, choose_task
+from compaudit.measure.accuracy import TASKS, choose_task
 from compaudit.measure.batches import evaluation_batch
-from compaudit.measure.divergence import DivergenceMeter
-from compaudit.measure.outputs import Renaming, UnderPairNames
+from compaudit.measure.meaning import DECIDING_SAMPLES, Meaning
+from compaudit.measure.outputs import Renaming
+from compaudit.measure.recipe import NO_TAPS, Question, Recipe, Taps
+from compaudit.measure.scout import Scout
 from compaudit.measure.signature import Samples
-from compaudit.results import Accuracy, Divergence, Skipped
+from compaudit.measure.tally import EvaluationTally
+from compaudit.results import Accuracy, Divergence, Skipped, WorstSample
 
 __all__ = ["Evaluated", "Evaluation"]
 
 # Enough to see what the runtime's own choices do to the outputs.
 _FLOOR_SAMPLES = 128
 
+# A sequence has many rows of scores; a few sequences decide what they are.
+_DECIDING_SEQUENCES = 4
+_FURTHER = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What the pass gave, and why what is None is."""
+    """What the pass gave, and why what is None is.
+
+    Attributes:
+        worst: the samples that suffered most, the worst first.
+        broken: the samples that could not be read, by index, and why.
+    """
 
     divergence: Divergence | None
     accuracy: Accuracy | None
     skipped: list[Skipped]
+    worst: list[WorstSample] = field(default_factory=list)
+    broken: Mapping[int, str] = field(default_factory=dict)
 
 
 class Evaluation:
@@ -39,107 +56,135 @@ class Evaluation:
         samples: what both models are fed.
         named: whether both frameworks name their outputs.
         on_progress: told how many samples are done.
+        taps: what the original and the compressed model give beside their outputs.
 
     Raises:
         RequestError: the labels do not suit the task.
     """
 
     def __init__(
-        self, config: Config, samples: Samples, *, named: bool, on_progress: Callable[[int], None]
+        self,
+        config: Config,
+        samples: Samples,
+        *,
+        named: bool,
+        on_progress: Callable[[int], None],
+        taps: tuple[Taps, Taps] = (NO_TAPS, NO_TAPS),
     ) -> None:
         self._config = config
         self._samples = samples
-        self._named = named
         self._on_progress = on_progress
-        self._task = _task(config, samples)
-        self._outputs = self._meter(config.map_output)
-        self._accuracy: ClassificationMeter | RegressionMeter | None = None
-        self._floor: DivergenceMeter | None = None
+        task = _task(config, samples)
+        self._question = Question(
+            task=task,
+            output=config.model_output,
+            mapping=config.map_output,
+            renamings=(
+                Renaming("original", config.original_only.map_output),
+                Renaming("compressed", config.compressed_only.map_output),
+            ),
+            named=named,
+            graded=_is_graded(config, samples) and task in TASKS,
+            class_names=samples.dataset.classes,
+            confidence=config.confidence,
+            worst=config.worst,
+            taps=taps,
+        )
+        self._tally: EvaluationTally | None = None
+        self._floor: EvaluationTally | None = None
+        self._broken: Mapping[int, str] = {}
 
     def run(self, engine: Engine, original: tuple[Feed, ...], compressed: tuple[Feed, ...]) -> None:
         """Show every sample to both models. Raises RequestError or MeasurementError."""
-        meters: list[Meter] = [self._outputs]
-        wanted = self._samples.labels is not None and self._config.wants("accuracy")
-        if wanted and self._task in TASKS:
-            self._accuracy = TASKS[self._task](self._outputs)
-            meters.append(self._accuracy)
-        engine.evaluate(
-            self._pass(self._samples.dataset.samples, original, compressed),
-            self._samples.labels_of,
-            [UnderPairNames(meters, self._renaming("original"), self._renaming("compressed"))],
-            self._on_progress,
-        )
+        whole = self._pass(original, compressed)
+        if self._config.workers == 1:
+            # Nothing is cut into parts: no sample needs to run twice.
+            scouted = engine.evaluate(whole, partial(Scout, self._question), self._on_progress)
+            self._tally, self._broken = scouted.tally.finish(), scouted.broken
+            return
+        recipe = self._find_out(engine, whole)
+        seen = engine.evaluate(whole, partial(EvaluationTally, recipe), self._on_progress)
+        self._tally, self._broken = seen.tally, seen.broken
 
     @property
     def wants_floor(self) -> bool:
         """Whether there is a distribution whose noise floor could be found."""
-        return self._config.wants("divergence") and self._outputs.usable_classes() is not None
+        found = self._tally.usable_classes if self._tally is not None else None
+        return self._config.wants("divergence") and found is not None
 
     def run_floor(self, engine: Engine, original: tuple[Feed, ...]) -> None:
         """The original against itself at another optimisation level: what is mere rounding."""
-        floor = self._meter({})
-        samples = min(_FLOOR_SAMPLES, self._samples.dataset.samples)
-        renaming = self._renaming("original")
-        engine.evaluate(
-            self._pass(samples, original, original, twice=True),
-            lambda start, stop: None,
-            [UnderPairNames([floor], renaming, renaming)],
-            _ignore,
+        assert self._tally is not None, "run comes first"
+        recipe = self._tally.recipe.of_original_alone()
+        batch = evaluation_batch(self._config, "original")
+        evaluation = msgspec.structs.replace(
+            self._pass(original, original),
+            stop=min(_FLOOR_SAMPLES, self._samples.dataset.samples),
+            batch_sizes=(batch, batch),
+            answers=None,
+            metrics=(),
         )
-        self._floor = floor
+        self._floor = engine.evaluate(evaluation, partial(EvaluationTally, recipe), _ignore).tally
 
     def result(self) -> Evaluated:
         """Divergence and accuracy, as far as they were asked for."""
-        config = self._config
+        assert self._tally is not None, "run comes first"
         divergence = accuracy = None
         skipped: list[Skipped] = []
-        if config.wants("divergence"):
+        if self._config.wants("divergence"):
             made_up = self._samples.request.uri is None
-            divergence, reasons = self._outputs.result(
-                "synthetic" if made_up else "data", config.confidence, self._floor
-            )
+            floor = self._floor.usable_classes if self._floor is not None else None
+            divergence, reasons = self._tally.divergence("synthetic" if made_up else "data", floor)
             skipped += reasons
-        if self._accuracy is not None:
-            accuracy, reasons = self._accuracy.result(config.confidence)
+        if self._config.wants("accuracy"):
+            accuracy, reasons = self._tally.accuracy()
             skipped += reasons
-        return Evaluated(divergence, accuracy, skipped)
+        worst = self._tally.worst(self._samples.dataset.name_of)
+        return Evaluated(divergence, accuracy, skipped, worst, self._broken)
 
-    def _meter(self, mapping: dict[str, str]) -> DivergenceMeter:
-        return DivergenceMeter(
-            mapping,
-            named=self._named,
-            classes=self._task == "classification",
-            output=self._config.model_output,
-        )
+    def _find_out(self, engine: Engine, whole: Pass) -> Recipe:
+        """What the outputs mean, by the first samples that can be read; a few mostly do."""
+        tokens = self._question.task == "causal-lm"
+        stop = whole.start + (_DECIDING_SEQUENCES if tokens else DECIDING_SAMPLES)
+        while True:
+            first = msgspec.structs.replace(whole, stop=min(stop, whole.stop), metrics=())
+            try:
+                found = engine.evaluate(first, partial(Meaning, self._question), _ignore).tally
+            except RequestError as error:
+                if error.code != "no-readable-samples" or stop >= whole.stop:
+                    raise
+            else:
+                if found.settled or stop >= whole.stop:
+                    return found.recipe()
+            stop *= _FURTHER
 
-    def _renaming(self, which: Which) -> Renaming:
-        return Renaming(which, self._config.only(which).map_output)
-
-    def _pass(
-        self,
-        samples: int,
-        original: tuple[Feed, ...],
-        compressed: tuple[Feed, ...],
-        *,
-        twice: bool = False,
-    ) -> Pass:
-        """One pass over so many samples; `twice` where both are the original."""
-        second: Which = "original" if twice else "compressed"
+    def _pass(self, original: tuple[Feed, ...], compressed: tuple[Feed, ...]) -> Pass:
+        """The pass over all samples."""
+        wanted = self._config.wants("accuracy")
         return Pass(
             data=self._samples.request,
-            samples=samples,
+            start=0,
+            stop=self._samples.dataset.samples,
             batch_sizes=(
                 evaluation_batch(self._config, "original"),
-                evaluation_batch(self._config, second),
+                evaluation_batch(self._config, "compressed"),
             ),
             original=original,
             compressed=compressed,
+            answers=self._samples.answers if wanted else None,
+            metrics=self._config.metrics if wanted else (),
         )
+
+
+def _is_graded(config: Config, samples: Samples) -> bool:
+    """Whether there are right answers, and accuracy is wanted."""
+    return samples.labels is not None and config.wants("accuracy")
 
 
 def _task(config: Config, samples: Samples) -> Task:
     """What the outputs mean: as declared, or as the labels say, whatever they are for."""
-    if samples.labels is None:
+    # Tokens differ in number from sample to sample: they are looked at batch by batch.
+    if samples.labels is None or config.task in ("causal-lm", "embedding"):
         return config.task
     try:
         return choose_task(config.task, samples)
@@ -150,4 +195,4 @@ def _task(config: Config, samples: Samples) -> Task:
 
 
 def _ignore(done: int) -> None:
-    """The floor is short; nobody needs to watch it."""
+    """These are few samples; nobody needs to watch them."""

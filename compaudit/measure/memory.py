@@ -14,7 +14,7 @@ import numpy as np
 
 from compaudit.data.base import DataRequest, Feed
 from compaudit.data.open import open_data
-from compaudit.engines.local import first_batch
+from compaudit.engines.inputs import first_batch
 from compaudit.measure.repetition import changed_outputs, largest_change
 from compaudit.measure.resident import Resident, forget_peak, peak_bytes, resident
 from compaudit.models import open as models

@@ -9,39 +9,34 @@ one model the name a: the pair's names, by which all the rest goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
 
-from numpy.typing import NDArray
+import msgspec
 
 from compaudit.config import Which
-from compaudit.engines.base import Meter, Outputs
+from compaudit.engines.base import Outputs
 from compaudit.errors import RequestError
 
 __all__ = [
     "OutputPair",
     "Renaming",
-    "UnderPairNames",
     "check_shapes",
     "match_outputs",
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class OutputPair:
+class OutputPair(msgspec.Struct, frozen=True):
     """An output of the original and the one of the compressed model that it is compared with."""
 
     original: str
     compressed: str
 
 
-@dataclass(frozen=True, slots=True)
-class Renaming:
+class Renaming(msgspec.Struct, frozen=True):
     """The pair's names of one model's outputs: name in the pair → name in that model."""
 
     which: Which
-    mapping: Mapping[str, str]
+    mapping: dict[str, str]
 
     def apply(self, outputs: Outputs) -> Outputs:
         """The outputs under the pair's names, in their order.
@@ -63,21 +58,6 @@ class Renaming:
                 )
         names = {own: name for name, own in self.mapping.items()}
         return {names.get(own, own): array for own, array in outputs.items()}
-
-
-class UnderPairNames:
-    """A meter that hands outputs on to others, under the pair's names."""
-
-    def __init__(self, meters: Sequence[Meter], original: Renaming, compressed: Renaming) -> None:
-        self._meters = meters
-        self._original = original
-        self._compressed = compressed
-
-    def update(self, labels: NDArray[Any] | None, original: Outputs, compressed: Outputs) -> None:
-        """Take in one batch. Raises RequestError where a name that was given is wrong."""
-        renamed = self._original.apply(original), self._compressed.apply(compressed)
-        for meter in self._meters:
-            meter.update(labels, *renamed)
 
 
 def match_outputs(

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
 from compaudit.config import Config, ModelOptions, Which
 from compaudit.data.base import (
     LABELS,
+    Answers,
     ArrayInfo,
     DataRequest,
     Dataset,
@@ -20,6 +20,7 @@ from compaudit.data.base import (
     SyntheticInput,
     feeds_for,
 )
+from compaudit.data.labels import find_answers, read_labels
 from compaudit.data.open import open_data
 from compaudit.data.synthetic import SAMPLES, invent_inputs
 from compaudit.errors import RequestError
@@ -31,6 +32,7 @@ __all__ = [
     "Signature",
     "choose_samples",
     "feeds_of",
+    "given_samples",
     "require_inputs",
     "require_labels",
     "sizes_of_one_sample",
@@ -68,44 +70,75 @@ class Samples:
 
     Attributes:
         request: opens the same samples anywhere.
-        labels: the name of the array of right answers; None where there is none.
+        answers: where the right answers are; None where there are none.
     """
 
     request: DataRequest
     dataset: Dataset
-    labels: str | None
+    answers: Answers | None
+
+    @property
+    def labels(self) -> str | None:
+        """The name of the array of right answers; None where there is none."""
+        return None if self.answers is None else self.answers.array
 
     def labels_of(self, start: int, stop: int) -> NDArray[Any] | None:
-        """The right answers of these samples; None without labels."""
-        if self.labels is None:
-            return None
-        labels = self.dataset.batch(start, stop)[self.labels]
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]
-        # No and yes are the classes 0 and 1.
-        return labels.astype(np.int64) if labels.dtype.kind == "b" else labels
+        """The right answers of these samples, as `read_labels` gives them."""
+        return read_labels(self.dataset, self.answers, start, stop)
 
     @property
     def inputs(self) -> tuple[ArrayInfo, ...]:
-        """The arrays that are fed to models."""
-        return tuple(array for array in self.dataset.arrays if array.name != self.labels)
+        """The arrays that are fed to models: all but labels. Tokens to predict are both."""
+        labels = {self.labels} & set(LABELS)
+        return tuple(array for array in self.dataset.arrays if array.name not in labels)
 
 
-def choose_samples(config: Config, signatures: Sequence[Signature]) -> Samples:
+def given_samples(config: Config, spool: str | None = None) -> Samples | None:
+    """The data that was given; None where none was.
+
+    Args:
+        config: what the user asked for.
+        spool: where samples that come only once have been written.
+
+    Raises:
+        RequestError: it cannot be opened, or is no images and ``--preprocess`` is given.
+    """
+    if config.data is None:
+        return None
+    request = DataRequest(
+        uri=config.data,
+        limit=config.limit,
+        seed=config.seed,
+        preprocess=config.preprocess,
+        spool=spool,
+    )
+    dataset = open_data(request)
+    if config.preprocess is not None and dataset.kind != "images":
+        raise RequestError(
+            f"--preprocess says how images become arrays, and {config.data} holds no images",
+            hint="leave --preprocess out, or give a folder of images with --data",
+            code="not-images",
+            stage="data",
+        )
+    return Samples(request, dataset, find_answers(config.task, dataset.arrays))
+
+
+def choose_samples(
+    config: Config, signatures: Sequence[Signature], given: Samples | None = None
+) -> Samples:
     """The data that was given, or made-up inputs that suit the first model.
 
     Args:
         config: what the user asked for.
         signatures: of every model that loaded, the original first.
+        given: the data, where it is open already.
 
     Raises:
         RequestError: the data cannot be opened, or inputs cannot be made up.
     """
-    if config.data is not None:
-        request = DataRequest(uri=config.data, limit=config.limit, seed=config.seed)
-        dataset = open_data(request)
-        labels = next((a.name for a in dataset.arrays if a.name in LABELS), None)
-        return Samples(request, dataset, labels)
+    given = given or given_samples(config)
+    if given is not None:
+        return given
     first, *others = signatures
     inputs = _completed(first.loaded.inputs, [other.inputs for other in others])
     made_up = invent_inputs(inputs, first.options.input_shapes, first.read, first.model)
@@ -155,17 +188,19 @@ def require_labels(config: Config, samples: Samples) -> None:
         RequestError: accuracy is all that was asked for, and there are no labels, or the task is
             one whose accuracy is not measured.
     """
-    if config.measurements == ("accuracy",) and config.task in ("embedding", "causal-lm"):
+    if config.measurements == ("accuracy",) and config.task == "embedding":
         raise RequestError(
-            f"this version does not measure the accuracy of --task {config.task}",
-            hint="give --task classification or regression, or leave --only out",
+            "vectors of --task embedding have no accuracy, and accuracy is all that was asked",
+            hint="give --task classification, regression or causal-lm, or leave --only out",
             code="unsupported-task",
             stage="data",
         )
     if config.measurements == ("accuracy",) and samples.labels is None:
         raise RequestError(
             f"{config.data or 'synthetic data'} has no labels, and accuracy is all that was asked",
-            hint="add an array named 'labels' to the data given with --data",
+            hint="name the array of token ids 'input_ids'"
+            if config.task == "causal-lm"
+            else "add an array named 'labels' to the data given with --data",
             code="no-labels",
             stage="data",
         )
@@ -173,19 +208,44 @@ def require_labels(config: Config, samples: Samples) -> None:
 
 def feeds_of(signature: Signature, samples: Samples) -> tuple[Feed, ...]:
     """Which array feeds which input of one model. Raises RequestError where they do not fit."""
-    return feeds_for(signature.inputs, samples.inputs, signature.options.map_input, signature.model)
+    return feeds_for(
+        signature.inputs,
+        samples.inputs,
+        signature.options.map_input,
+        signature.model,
+        samples.dataset.left_out,
+    )
 
 
-def sizes_of_one_sample(config: Config, which: Which) -> dict[str, tuple[int, ...]]:
-    """The inputs' sizes at batch 1, as ``--input-shape`` and the data tell them, by name."""
+def sizes_of_one_sample(
+    config: Config, which: Which, samples: Samples | None
+) -> dict[str, tuple[int, ...]]:
+    """The inputs' sizes at batch 1, as ``--input-shape`` and the data tell them, by name.
+
+    Where sequences differ in length, that of the first.
+
+    Args:
+        config: what the user asked for.
+        which: of both models.
+        samples: what the models are fed; made-up inputs tell nothing new.
+
+    Raises:
+        RequestError: the first sample cannot be read.
+    """
     options = config.of(which)
     sizes = {name: (1, *shape[1:]) for name, shape in options.input_shapes.items()}
-    if config.data is not None:
-        arrays = open_data(DataRequest(uri=config.data)).arrays
-        told = {array.name: (1, *array.shape) for array in arrays if array.name not in LABELS}
+    if samples is not None and samples.request.uri is not None:
+        told = {array.name: (1, *_shape_of_first(array, samples)) for array in samples.inputs}
         renamed = {options.map_input.get(name, name): size for name, size in told.items()}
         sizes = {**told, **renamed, **sizes}
     return sizes
+
+
+def _shape_of_first(array: ArrayInfo, samples: Samples) -> tuple[int, ...]:
+    known = tuple(size for size in array.shape if size is not None)
+    if len(known) == len(array.shape):
+        return known
+    return samples.dataset.batch(0, 1, {array.name})[array.name].shape[1:]
 
 
 def _as_arrays(

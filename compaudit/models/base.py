@@ -243,7 +243,9 @@ class Model:
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is loaded and run; equal for both models unless the user says otherwise.
 
-    `compiled` runs a PyTorch module through ``torch.compile``; other formats refuse it.
+    `compiled` runs a PyTorch module through ``torch.compile``; other formats refuse it. `taps` are
+    values inside of the model (of an ONNX graph, or modules by name) that it gives as outputs too,
+    after its own.
     """
 
     device: str = "cpu"
@@ -254,6 +256,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     provider_options: dict[str, str] = {}
     session_options: dict[str, str] = {}
     custom_op_libraries: tuple[str, ...] = ()
+    taps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from compaudit.errors import RequestError
 from compaudit.report.view import SORTS, View
 from compaudit.results import Checkup, Comparison, ErrorReport, Inspection, Report
 
-__all__ = ["FORMATS", "SORTS", "View", "format_for", "render"]
+if TYPE_CHECKING:
+    from compaudit.report.rows.base import Page
+
+__all__ = ["FORMATS", "SORTS", "View", "format_for", "render", "require"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ def render(
 
     Args:
         report: what to show.
-        format_name: ``table`` or ``json``.
+        format_name: one of `FORMATS`.
         width: columns of the terminal, for the table.
         color: whether the terminal shows colours.
         view: what of it to show; JSON is always complete.
@@ -60,25 +64,60 @@ def format_for(path: str) -> str:
     return _SUFFIXES[suffix]
 
 
-def _table(report: Report, view: View, surface: _Surface) -> bytes:
-    from compaudit.report.characters import characters_for
+def require(format_name: str) -> None:
+    """Whether what writes a format is installed. Raises RequestError that says how to get it."""
+    if format_name == "html":
+        from compaudit.report.html import require_libraries
+
+        require_libraries()
+
+
+def _page(report: Comparison | Inspection | Checkup, view: View) -> Page:
+    """What every format but JSON lays out."""
     from compaudit.report.rows.checkup import checkup_page
     from compaudit.report.rows.comparison import comparison_page
     from compaudit.report.rows.gate import gate_page
     from compaudit.report.rows.inspection import inspection_page
-    from compaudit.report.table import render_table
 
     match report:
         case Comparison():
-            page = gate_page(report, view) if view.verdict_only else comparison_page(report, view)
+            return gate_page(report, view) if view.verdict_only else comparison_page(report, view)
         case Inspection():
-            page = inspection_page(report, view)
+            return inspection_page(report, view)
         case Checkup():
-            page = checkup_page(report)
-        case ErrorReport():
-            return b""  # the command line has said it on stderr
+            return checkup_page(report)
+
+
+def _table(report: Report, view: View, surface: _Surface) -> bytes:
+    from compaudit.report.characters import characters_for
+    from compaudit.report.table import render_table
+
+    if isinstance(report, ErrorReport):
+        return b""  # the command line has said it on stderr
     characters = characters_for(surface.encoding)
-    return render_table(page, surface.width, surface.color, characters).encode()
+    return render_table(_page(report, view), surface.width, surface.color, characters).encode()
+
+
+def _markdown(report: Report, view: View, surface: _Surface) -> bytes:
+    from compaudit.report.markdown import render_markdown
+
+    return b"" if isinstance(report, ErrorReport) else render_markdown(_page(report, view)).encode()
+
+
+def _github(report: Report, view: View, surface: _Surface) -> bytes:
+    from compaudit.report.github import render_github
+
+    if isinstance(report, ErrorReport):
+        return b""
+    return render_github(_page(report, view), broken=report.error is not None).encode()
+
+
+def _junit(report: Report, view: View, surface: _Surface) -> bytes:
+    from compaudit.report.junit import render_junit
+
+    if isinstance(report, ErrorReport):
+        return b""
+    return render_junit(_page(report, view), report).encode()
 
 
 def _json(report: Report, view: View, surface: _Surface) -> bytes:
@@ -87,5 +126,32 @@ def _json(report: Report, view: View, surface: _Surface) -> bytes:
     return encode_report(report)
 
 
-FORMATS: dict[str, Callable[[Report, View, _Surface], bytes]] = {"table": _table, "json": _json}
-_SUFFIXES = {".json": "json", ".txt": "table"}
+def _html(report: Report, view: View, surface: _Surface) -> bytes:
+    from compaudit.report.html import render_html
+
+    if isinstance(report, ErrorReport):
+        return b""
+    if not isinstance(report, Comparison):
+        raise RequestError(
+            "HTML shows audits only",
+            hint="choose another format: " + ", ".join(name for name in FORMATS if name != "html"),
+            code="html-of-audits-only",
+        )
+    return render_html(report, _page(report, view))
+
+
+FORMATS: dict[str, Callable[[Report, View, _Surface], bytes]] = {
+    "table": _table,
+    "json": _json,
+    "markdown": _markdown,
+    "github": _github,
+    "junit": _junit,
+    "html": _html,
+}
+_SUFFIXES = {
+    ".json": "json",
+    ".txt": "table",
+    ".md": "markdown",
+    ".xml": "junit",
+    ".html": "html",
+}

@@ -1,4 +1,4 @@
-"""What two models are beside one another: rates, speed-up, accuracy, divergence, layers."""
+"""What two models are beside one another: rates, speed-up, layers, timed blocks."""
 
 from __future__ import annotations
 
@@ -9,17 +9,8 @@ import msgspec
 from compaudit.results.model import Estimate, LayerSide
 
 __all__ = [
-    "Accuracy",
-    "ClassAccuracy",
     "Delta",
-    "Distribution",
-    "Divergence",
-    "EntropyPair",
-    "Flips",
     "Layer",
-    "OutputError",
-    "PairedDelta",
-    "PairedMetric",
     "Rates",
     "RatesWithLimit",
     "RawBlock",
@@ -60,103 +51,6 @@ class Delta(Estimate, frozen=True, kw_only=True):
     noise_floor: float | None
     cpu_time_ratio: Estimate | None
     device_ratio: Estimate | None
-
-
-class PairedDelta(Estimate, frozen=True, kw_only=True):
-    """Compressed minus original on the same samples, and the p-value of "no difference"."""
-
-    p_value: float | None
-
-
-class PairedMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric of both models on the same samples."""
-
-    original: Estimate
-    compressed: Estimate
-    delta: PairedDelta
-
-
-class Flips(msgspec.Struct, frozen=True, kw_only=True):
-    """Samples whose correctness changed: `broken` was right and is wrong, `fixed` the reverse."""
-
-    broken: int
-    fixed: int
-
-
-class ClassAccuracy(msgspec.Struct, frozen=True, kw_only=True):
-    """Accuracy within one class."""
-
-    label: int
-    samples: int
-    original: float
-    compressed: float
-    delta: float
-
-
-class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
-    """How well both models do the labelled task."""
-
-    task: str
-    samples: int
-    skipped_samples: int
-    top1: PairedMetric | None
-    top5: PairedMetric | None
-    cross_entropy: PairedMetric | None
-    calibration_error: PairedMetric | None
-    mse: PairedMetric | None
-    mae: PairedMetric | None
-    r2: PairedMetric | None
-    perplexity: PairedMetric | None
-    custom: dict[str, PairedMetric]
-    flips: Flips | None
-    per_class: list[ClassAccuracy]
-
-
-class Distribution(msgspec.Struct, frozen=True, kw_only=True):
-    """A divergence over the samples, in nats."""
-
-    mean: Estimate
-    p50: float
-    p90: float
-    p99: float
-    p999: float
-    max: float
-    noise_floor: float | None
-
-
-class EntropyPair(msgspec.Struct, frozen=True, kw_only=True):
-    """Mean entropy of the two output distributions, in nats."""
-
-    original: float
-    compressed: float
-
-
-class OutputError(msgspec.Struct, frozen=True, kw_only=True):
-    """Numerical difference of one output, compressed against original."""
-
-    max_abs_error: float | None
-    mean_abs_error: float | None
-    sqnr_db: float | None
-    cosine: float | None
-    nonfinite_original: int
-    nonfinite_compressed: int
-
-
-class Divergence(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the outputs of the two models are apart on the same inputs."""
-
-    samples: int
-    source: Literal["data", "synthetic"]
-    output: str | None
-    kl: Distribution | None
-    kl_reverse: Distribution | None
-    js: Distribution | None
-    cross_entropy: Estimate | None
-    entropy: EntropyPair | None
-    top1_agreement: Estimate | None
-    top5_agreement: Estimate | None
-    floored: int
-    outputs: dict[str, OutputError]
 
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ __all__ = [
     "Finding",
     "Gate",
     "Skipped",
+    "SkippedSample",
     "Tool",
 ]
 
@@ -57,13 +58,30 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class SkippedSample(msgspec.Struct, frozen=True, kw_only=True):
+    """A sample that could not be read, and why."""
+
+    index: int
+    name: str
+    reason: str
+
+
 class Data(msgspec.Struct, frozen=True, kw_only=True):
-    """What the models were fed."""
+    """What the models were fed.
+
+    `kind` is how it was read: ``npz``, ``images``, ``synthetic`` … Of the `skipped_samples` some
+    are listed in `skipped`. `notes` say what was done to the values on their way to a model.
+    """
 
     uri: str | None
+    kind: str
     digest: str
     samples: int
     seed: int
+    labels: str | None
+    skipped_samples: int
+    skipped: list[SkippedSample]
+    notes: list[str]
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,9 +8,7 @@ from typing import Any
 import msgspec
 
 from compaudit.results.comparison import (
-    Accuracy,
     Delta,
-    Divergence,
     Layer,
     Rates,
     RatesWithLimit,
@@ -19,6 +17,12 @@ from compaudit.results.comparison import (
 from compaudit.results.context import Data, Environment, Failure, Finding, Gate, Skipped, Tool
 from compaudit.results.model import InspectedModel, ModelResult
 from compaudit.results.profile import Profile
+from compaudit.results.quality import (
+    Accuracy,
+    Divergence,
+    TracedOutput,
+    WorstSample,
+)
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -56,7 +60,8 @@ class Comparison(_Document, frozen=True, kw_only=True, tag_field="kind", tag="co
     accuracy: Accuracy | None
     divergence: Divergence | None
     layers: list[Layer]
-    trace: list[dict[str, Any]]
+    worst: list[WorstSample]
+    trace: list[TracedOutput]
     profile: Profile | None
     samples: RawSamples | None
     findings: list[Finding]

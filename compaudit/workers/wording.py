@@ -15,6 +15,7 @@ _STAGES = {
     "latency": "being timed",
     "evaluate": "being evaluated",
     "profile": "being profiled",
+    "trace": "being traced",
 }
 _WITHOUT_INPUTS = ("read", "load", "shapes")
 

@@ -141,16 +141,17 @@ class Worker:
         """Let a suspended worker go on."""
         self._process.resume()
 
+    def kill(self) -> None:
+        """Kill the worker; whoever waits for it, in another thread, learns that it died."""
+        _BUSY.discard(self)
+        self._process.kill()
+
     def close(self) -> None:
         """Kill the worker with everything it started, and free what belongs to it."""
         _BUSY.discard(self)
         self._process.close()
 
     # ------------------------------------------------------------------------------ inside
-
-    def _kill(self) -> None:
-        _BUSY.discard(self)
-        self._process.kill()
 
     def _request(self, function: Callable[..., Any], args: Sequence[Any]) -> bytearray:
         request = protocol.Request(protocol.function_name(function), list(args))
@@ -184,7 +185,7 @@ class Worker:
         size = protocol.frame_length(self._read(protocol.PREFIX_BYTES))
         if size > self._memory_bytes:
             # It cannot have held that much: something else wrote to the pipe.
-            self._kill()
+            self.kill()
             raise InternalError(
                 f"a worker's reply is malformed: it claims {format_bytes(size)}",
                 code="internal-error",
@@ -231,7 +232,7 @@ class Worker:
         """Kill the worker where it holds more than it may; whoever waits for it learns why."""
         used = outgrown(self._process.handle, self._memory_bytes)
         if used is not None:
-            self._kill()
+            self.kill()
             self._fault = self._error(
                 f"used {format_bytes(used)} while {doing(self._stage)}, above the limit of "
                 f"{format_bytes(self._memory_bytes)}",
@@ -240,7 +241,7 @@ class Worker:
             )
 
     def _hung(self) -> MeasurementError:
-        self._kill()
+        self.kill()
         return self._error(
             f"did not answer within {format_seconds(self._timeout_s)} while {doing(self._stage)}",
             "raise --timeout if it is only slow",
@@ -252,7 +253,7 @@ class Worker:
         if self._fault is not None:
             return self._fault
         status = self._process.wait(_POLL_S)
-        self._kill()
+        self.kill()
         cause, hint = cause_of_death(status, self._process.last_words())
         return self._error(f"{cause} while {doing(self._stage)}", hint, "crashed")
 

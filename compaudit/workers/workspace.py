@@ -32,6 +32,7 @@ class Workspace:
         self.inference: Inference | None = None
         self.device_inference: Inference | None = None
         self.dataset: Any = None
+        self.labels: Any = None
         self.one_by_one = False
 
     @property

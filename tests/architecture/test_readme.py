@@ -1,10 +1,12 @@
 """What the README shows is what the program does."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,10 +46,15 @@ def test_the_ledger_that_is_shown_is_current() -> None:
     assert shown == [line.rstrip() for line in current.splitlines()], "run: make readme"
 
 
+def blocks_of(language: str = "") -> list[str]:
+    """Every fenced block in this language; those of the shell name none."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.S | re.M)
+    return [text for said, text in fenced if said == language]
+
+
 def commands() -> set[str]:
     """Every command that the README's code blocks show."""
-    blocks = re.findall(r"^```\n(.*?)^```$", README, re.S | re.M)
-    return {name for text in blocks for name in re.findall(r"^compaudit (\w+)", text, re.M)}
+    return {name for text in blocks_of() for name in re.findall(r"^compaudit (\w+)", text, re.M)}
 
 
 @pytest.mark.parametrize("command", sorted(commands()))
@@ -91,3 +98,113 @@ def test_the_makefile_has_the_targets_that_are_named() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in ("demo", "test", "readme"):
         assert f"\n{target}:" in makefile
+
+
+# --------------------------------------------------------------------------------- examples
+
+SAMPLES = ROOT / "sample_models"
+PAIR = ("digits.onnx", "digits_int8.onnx")
+
+
+def example(first_line: str, language: str = "python") -> str:
+    """The fenced block that begins so."""
+    (found,) = [text for text in blocks_of(language) if text.startswith(first_line)]
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the sample pair, its data, and the README's files."""
+    for name in (*PAIR, "digits_test.npz"):
+        (tmp_path / name).symlink_to(SAMPLES / name)
+    for name in ("my_data.py", "my_metrics.py"):
+        (tmp_path / name).write_text(example(f"# {name}"), encoding="utf-8")
+    (tmp_path / "preprocess.toml").write_text(example("# preprocess.toml", "toml"), "utf-8")
+    return tmp_path
+
+
+def audit(folder: Path, *options: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "compaudit", "compare", *PAIR, *options, "--json"]
+    only = ("--only", "divergence,accuracy", "--limit", "200", "--no-cache")
+    done = subprocess.run([*command, *only], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def test_the_loader_gives_the_samples_of_the_file(folder: Path) -> None:
+    loaded = audit(folder, "--data", "my_data.py:batches")
+    assert loaded["accuracy"] == audit(folder, "--data", "digits_test.npz")["accuracy"]
+    assert loaded["accuracy"]["samples"] == 200
+
+
+def test_the_metric_is_top_1(folder: Path) -> None:
+    """Exact match of the class with the highest score is what top-1 counts."""
+    metric = ("--metric", "my_metrics.py:exact_match")
+    accuracy = audit(folder, "--data", "digits_test.npz", *metric)["accuracy"]
+    for which in ("original", "compressed"):
+        ours, theirs = accuracy["top1"][which], accuracy["custom"]["exact_match"][which]
+        assert theirs["value"] == pytest.approx(ours["value"], abs=1e-12)
+
+
+def test_the_preprocess_file_is_read(folder: Path) -> None:
+    from compaudit.data.preprocess import Preprocess, read_preprocess
+
+    assert read_preprocess(str(folder / "preprocess.toml")) == Preprocess(
+        resize=72,
+        crop=64,
+        interpolation="bicubic",
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        layout="NHWC",
+        channels="BGR",
+    )
+
+
+def test_files_from_numpy_and_pandas_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy
+    import pandas
+
+    from compaudit.data.base import DataRequest
+    from compaudit.data.open import open_data
+
+    monkeypatch.chdir(tmp_path)
+    random = numpy.random.default_rng(0)
+    given = {
+        "images": random.normal(size=(4, 3, 8, 8)).astype(numpy.float32),
+        "classes": numpy.arange(4),
+        "ages": random.uniform(20, 60, 5),
+        "incomes": random.uniform(1e4, 1e5, 5),
+    }
+    exec(example("numpy.savez"), {"numpy": numpy, "pandas": pandas, **given})
+    arrays = open_data(DataRequest(uri="test.npz")).batch(0, 4)
+    assert numpy.array_equal(arrays["input"], given["images"])
+    assert numpy.array_equal(arrays["labels"], given["classes"])
+    columns = open_data(DataRequest(uri="test.parquet")).batch(0, 5)
+    assert numpy.array_equal(columns["age"], given["ages"])
+    assert numpy.array_equal(columns["labels"], given["incomes"])
+
+
+def test_every_option_that_is_shown_exists() -> None:
+    shown = set()
+    for text in blocks_of():
+        for line in re.findall(r"^compaudit compare .*", text, re.M):
+            shown |= set(re.findall(r"(?<=\s)--[a-z-]+", line))
+    assert shown <= set(re.findall(r"--[a-z-]+", compaudit("compare", "--help")))
+    assert {"--data", "--task", "--metric", "--trace", "--preprocess", "--limit"} <= shown
+
+
+def test_the_figures_of_llama_cpp_are_where_the_readme_says() -> None:
+    from compaudit.gate import parse_requirement
+
+    for path in (
+        "accuracy.language.perplexity_ratio",
+        "accuracy.language.correlation",
+        "accuracy.language.probability_change.mean",
+        "accuracy.language.probability_change.rms",
+        "divergence.kl.mean",
+        "divergence.top1_agreement",
+    ):
+        parse_requirement(f"{path} >= 0")

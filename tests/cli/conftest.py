@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import runpy
 import subprocess
 import sys
 import time
@@ -239,6 +240,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write_pickles(folder)
     _write_data(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def quality_files(files: Path) -> Path:
+    """The same folder with the data, loaders and metrics of ``quality_files.py`` in it too."""
+    runpy.run_path(str(Path(__file__).with_name("quality_files.py")))["write_all"](files)
+    return files
 
 
 def _write_models(folder: Path) -> None:

@@ -186,7 +186,7 @@ def test_a_collapsed_model_is_caught() -> None:
 )
 def test_good_compressions_raise_no_alarm_about_size_or_quality(name: str) -> None:
     report = audit(f"{name}.onnx", data=DATA, limit=300)
-    assert {finding.code for finding in report.findings} <= {"CA103"}
+    assert {finding.code for finding in report.findings} <= {"CA103", "CA409"}  # 300 are few
     assert report.error is None
 
 

@@ -29,6 +29,7 @@ from compaudit.results import (
     PairedMetric,
     Rates,
     RatesWithLimit,
+    ScoreKinds,
     Skipped,
     TensorResult,
     Tool,
@@ -47,7 +48,21 @@ def metric(
     return PairedMetric(
         original=estimate(original),
         compressed=estimate(compressed),
-        delta=PairedDelta(value=compressed - original, low=low, high=high, p_value=p),
+        delta=PairedDelta(
+            value=compressed - original, low=low, high=high, p_value=p, worst_case=low
+        ),
+    )
+
+
+def class_accuracy(label: int, original: float, compressed: float) -> ClassAccuracy:
+    return ClassAccuracy(
+        label=label,
+        name=None,
+        samples=200,
+        original=original,
+        compressed=compressed,
+        delta=compressed - original,
+        p_value=1.0,
     )
 
 
@@ -194,16 +209,20 @@ def comparison(original: str = "digits.onnx", compressed: str = "digits_int8.onn
             r2=None,
             perplexity=None,
             custom={},
+            language=None,
+            equivalence=None,
             flips=Flips(broken=3, fixed=1),
             per_class=[
-                ClassAccuracy(label=0, samples=200, original=0.99, compressed=0.98, delta=-0.01),
-                ClassAccuracy(label=1, samples=200, original=0.97, compressed=0.97, delta=0.0),
+                class_accuracy(0, 0.99, 0.98),
+                class_accuracy(1, 0.97, 0.97),
             ],
         ),
         divergence=Divergence(
             samples=400,
             source="data",
             output="logits",
+            per="sample",
+            scores=ScoreKinds(original="logits", compressed="logits"),
             kl=distribution(0.004),
             kl_reverse=distribution(0.0042),
             js=distribution(0.001),
@@ -212,6 +231,7 @@ def comparison(original: str = "digits.onnx", compressed: str = "digits_int8.onn
             top1_agreement=estimate(0.985, 0.967, 0.993),
             top5_agreement=None,
             floored=0,
+            embeddings=None,
             outputs={
                 "logits": OutputError(
                     max_abs_error=0.81,
@@ -224,6 +244,7 @@ def comparison(original: str = "digits.onnx", compressed: str = "digits_int8.onn
             },
         ),
         layers=layers(),
+        worst=[],
         trace=[],
         profile=None,
         samples=None,
@@ -262,7 +283,17 @@ def comparison(original: str = "digits.onnx", compressed: str = "digits_int8.onn
             ],
         ),
         skipped=[Skipped(metric="accuracy.top5", reason="there are only 2 classes")],
-        data=Data(uri="digits_test.npz", digest="1" * 64, samples=400, seed=0),
+        data=Data(
+            uri="digits_test.npz",
+            kind="npz",
+            digest="1" * 64,
+            samples=400,
+            seed=0,
+            labels="labels",
+            skipped_samples=0,
+            skipped=[],
+            notes=[],
+        ),
         environment=ENVIRONMENT,
         config={"original": original, "compressed": compressed},
     )

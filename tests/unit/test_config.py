@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,12 +65,33 @@ def test_broken_shapes_are_refused(text: str) -> None:
         {"original_only": ModelOptions(map_output={"x": "a", "y": "a"})},
         {"compressed_only": ModelOptions(map_input={"x": "a", "y": "a"})},
         {"compressed_only": ModelOptions(custom_op_libraries=("a.so",))},
+        {"worst": -1},
+        {"worst": 10**9},
+        {"workers": 0},
+        {"metrics": ("f1",)},
+        {"metrics": ("my-metrics:f1",)},
+        {"data": "no-module:batches"},
+        {"data": "loaders:"},
+        {"preprocess": "imagenet"},
     ],
 )
 def test_impossible_settings_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(RequestError) as caught:
         Config(original="a", compressed="b", **settings)  # type: ignore[arg-type]
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "metric", ["metrics:f1", "a.b.c:Class.score", "path/to/my-metrics.py:f1", "_m:_f"]
+)
+def test_functions_have_a_module_and_a_name(metric: str) -> None:
+    assert config(metrics=(metric,), data=metric).metrics == (metric,)
+
+
+def test_a_file_may_have_a_colon_in_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "10:30.npz"
+    path.touch()
+    assert config(data=str(path)).data == str(path)
 
 
 def test_options_with_units() -> None:

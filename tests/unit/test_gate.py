@@ -2,6 +2,7 @@ import math
 from typing import Any
 
 import canned
+import canned_quality
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from compaudit.errors import ExitCode, RequestError
 from compaudit.gate import exit_code_of, judge, parse_requirement
+from compaudit.gate.sample_size import samples_to_decide
 from compaudit.results import Comparison, Estimate, OutputError, Skipped
 
 REPORT: Comparison = canned.comparison()
@@ -167,3 +169,156 @@ def test_estimates_are_estimates_for_the_gate() -> None:
     assert REPORT.accuracy is not None
     assert REPORT.accuracy.top1 is not None
     assert isinstance(REPORT.accuracy.top1.delta, Estimate)
+
+
+# ----------------------------------------------------------------------- what would decide it
+
+# top-1 −0.5 pp [−1.52, +0.47] on 400 samples.
+
+
+def message(requirement: str, report: Comparison = REPORT) -> str:
+    (check,) = judge([parse_requirement(requirement)], report).checks
+    assert check.status == "inconclusive"
+    return check.message
+
+
+@pytest.mark.parametrize(
+    ("requirement", "samples"),
+    [
+        # 1.02 pp below the value, the limit 0.5 pp below: 400 · (1.02 / 0.5)² = 1,665.
+        ("accuracy.top1.delta >= -1 pp", "1,700"),
+        # 0.97 pp above, 0.4 pp above: 400 · 2.425² = 2,352.
+        ("accuracy.top1.delta <= -0.1 pp", "2,400"),
+        # KL 0.004 [0.0036, 0.0044]: 400 · (0.0004 / 0.0001)² = 6,400.
+        ("divergence.kl.mean <= 0.0041", "6,400"),
+        # Hardly more than there are: 400 · (1.02 / 1.019)² = 400.8.
+        ("accuracy.top1.delta >= -1.519 pp", "410"),
+    ],
+)
+def test_an_undecided_requirement_says_how_many_samples_would_decide_it(
+    requirement: str, samples: str
+) -> None:
+    assert f"about {samples} samples would decide it" in message(requirement)
+
+
+@pytest.mark.parametrize("limit", ["-0.5 pp", "-0.5000001 pp"])
+def test_a_figure_at_its_limit_is_decided_by_no_number(limit: str) -> None:
+    assert "more samples would not decide it" in message(f"accuracy.top1.delta >= {limit}")
+
+
+def test_what_no_samples_decide_does_not_speak_of_them() -> None:
+    assert message("delta >= 2") == "the interval has the limit inside it"
+
+
+@settings(deadline=None)
+@given(
+    value=st.floats(-1, 1),
+    below=st.floats(1e-6, 1),
+    above=st.floats(1e-6, 1),
+    share=st.floats(-0.999, 0.999),
+    samples=st.integers(1, 10**6),
+)
+def test_so_many_samples_do_decide_it(
+    value: float, below: float, above: float, share: float, samples: int
+) -> None:
+    """With half-widths that shrink with √n, the limit is outside at n samples."""
+    limit = value + share * (above if share > 0 else below)
+    estimate = Estimate(value=value, low=value - below, high=value + above)
+    needed = samples_to_decide(estimate, limit, samples)
+    if needed is None:
+        return
+    assert needed > samples
+    shrunk = math.sqrt(samples / needed)
+    slack = 1 + 1e-9
+    assert not value - below * shrunk > limit * slack > value + above * shrunk
+    width = below if limit < value else above
+    assert width * shrunk <= abs(limit - value) * slack + 1e-12
+
+
+# ------------------------------------------------------------------------------- new figures
+
+
+@pytest.mark.parametrize(
+    ("requirement", "expected"),
+    [
+        ("accuracy.language.perplexity_ratio <= 1.02", "passed"),
+        ("accuracy.language.perplexity_ratio <= 1.01", "inconclusive"),
+        ("accuracy.language.perplexity_ratio <= 1.005", "failed"),
+        ("accuracy.language.perplexity_ratio.value <= 1.0137", "passed"),
+        ("accuracy.perplexity.delta <= 0.24", "passed"),
+        ("accuracy.perplexity.delta.worst_case <= 0.23", "passed"),
+        ("accuracy.language.probability_change.mean >= -0.31 pp", "passed"),
+        ("accuracy.language.probability_change.p1 >= -10 pp", "failed"),
+        ("accuracy.language.correlation >= 0.99", "passed"),
+        ("accuracy.top1.delta >= -0.31 pp", "passed"),
+        ("accuracy.mse.delta <= 1", "inconclusive"),
+    ],
+)
+def test_figures_of_a_language_model(requirement: str, expected: str) -> None:
+    assert status(requirement, canned_quality.language()) == expected
+
+
+@pytest.mark.parametrize(
+    ("requirement", "expected"),
+    [
+        ("accuracy.custom.within_a_tenth.delta >= -3 pp", "passed"),
+        ("accuracy.custom.within_a_tenth.delta >= 0", "inconclusive"),
+        ('accuracy.custom["within_a_tenth"].original >= 0.5', "inconclusive"),
+        ("accuracy.custom.absent.delta >= 0", "inconclusive"),
+    ],
+)
+def test_figures_of_the_users_own(requirement: str, expected: str) -> None:
+    assert status(requirement, canned_quality.regression()) == expected
+
+
+@pytest.mark.parametrize(
+    ("requirement", "expected"),
+    [
+        ("divergence.embeddings.cosine >= 0.999", "passed"),
+        ("divergence.embeddings.cosine >= 0.9991", "inconclusive"),
+        ("divergence.embeddings.cosine_p1 >= 0.99", "passed"),
+        ("divergence.embeddings.neighbour_overlap >= 98 %", "failed"),
+    ],
+)
+def test_figures_of_embeddings(requirement: str, expected: str) -> None:
+    assert status(requirement, canned_quality.embedding()) == expected
+
+
+def test_sequences_are_what_decides_figures_of_tokens() -> None:
+    """1.0137 [1.0081, 1.0193] on 160 sequences; 160 · (0.0056 / 0.0037)² = 366.5."""
+    text = message("accuracy.language.perplexity_ratio <= 1.01", canned_quality.language())
+    assert "about 370 sequences would decide it" in text
+
+
+def test_a_reason_is_found_however_its_name_is_quoted() -> None:
+    name = 'divergence.outputs["logits"].sqnr_db'
+    skipped = [Skipped(metric=name, reason="the outputs are identical")]
+    errors = {"logits": msgspec.structs.replace(REPORT.divergence.outputs["logits"], sqnr_db=None)}  # type: ignore[union-attr]
+    divergence = msgspec.structs.replace(REPORT.divergence, outputs=errors)
+    report = msgspec.structs.replace(REPORT, divergence=divergence, skipped=skipped)
+    for path in (name, "divergence.outputs.logits.sqnr_db"):
+        assert message(f"{path} >= 1", report) == "not measured: the outputs are identical"
+
+
+# ------------------------------------------------------------------------- synthetic inputs
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    [
+        "accuracy.top1.delta >= -1",
+        "accuracy.top1.compressed.value >= 0",
+        "accuracy.flips.broken <= 1000",
+        "accuracy.samples >= 1",
+        "accuracy.top1.delta >= 1",
+    ],
+)
+def test_nothing_about_accuracy_is_decided_on_made_up_inputs(requirement: str) -> None:
+    made_up = canned_quality.data(uri=None, kind="synthetic")
+    divergence = msgspec.structs.replace(REPORT.divergence, source="synthetic")
+    for changes in ({"data": made_up}, {"divergence": divergence}):
+        report = msgspec.structs.replace(REPORT, **changes)
+        assert "synthetic" in message(requirement, report)
+    assert status("divergence.kl.mean <= 1", msgspec.structs.replace(REPORT, data=made_up)) == (
+        "passed"
+    )

@@ -67,8 +67,13 @@ def test_without_a_signal_nothing_is_pending() -> None:
 
 def interrupted(program: str, name: str) -> subprocess.Popen[str]:
     """Run a program, and send it a signal when it says that it is ready."""
+    # Under nohup a child would inherit that SIGHUP is ignored, and rightly ignore it.
+    heard = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", heard + program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"

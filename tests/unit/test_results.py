@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import canned
+import canned_quality
 import jsonschema
 import msgspec
 import pytest
@@ -15,7 +16,14 @@ ROOT = Path(__file__).parents[2]
 
 def test_documents_satisfy_the_schema_and_come_back_equal() -> None:
     validator = jsonschema.Draft202012Validator(json_schema())
-    for report in (canned.comparison(), canned.inspection()):
+    quality = (
+        canned_quality.classification(),
+        canned_quality.regression(),
+        canned_quality.language(),
+        canned_quality.embedding(),
+        canned_quality.traced(),
+    )
+    for report in (canned.comparison(), canned.inspection(), *quality):
         text = encode_report(report)
         validator.validate(json.loads(text))
         assert decode_report(text) == report
@@ -57,8 +65,8 @@ def test_figures_that_json_cannot_hold_are_refused(bad: float) -> None:
 # The keys that DESIGN §5 promises, written down from there and not from the code.
 PROMISED = {
     "": "kind schema_version tool created_at command error original compressed alpha beta "
-    "space_saving delta accuracy divergence layers trace profile samples findings gate skipped "
-    "data environment config",
+    "space_saving delta accuracy divergence layers worst trace profile samples findings gate "
+    "skipped data environment config",
     "original": "path format sha256 parameters nonzero_parameters sparsity weight_bytes file_bytes "
     "graph_bytes entropy_bytes entropy_bits_per_weight bits_per_weight elements_by_role precision "
     "macs load_s first_inference_s peak_memory_bytes peak_device_memory_bytes latency",
@@ -69,17 +77,17 @@ PROMISED = {
     "beta": "parameters nonzero_parameters weight_bytes file_bytes entropy_bytes macs",
     "delta": "value low high confidence verdict epochs minimal_detectable_effect noise_floor "
     "cpu_time_ratio",
-    "accuracy": "task samples skipped_samples top1 top5 cross_entropy calibration_error mse custom "
-    "flips per_class",
+    "accuracy": "task samples skipped_samples top1 top5 cross_entropy calibration_error mse mae r2 "
+    "perplexity custom language equivalence flips per_class",
     "accuracy.top1": "original compressed delta",
-    "accuracy.top1.delta": "value low high p_value",
+    "accuracy.top1.delta": "value low high p_value worst_case",
     "accuracy.flips": "broken fixed",
     "divergence": "samples source kl kl_reverse js cross_entropy entropy top1_agreement "
-    "top5_agreement outputs",
+    "top5_agreement outputs per scores embeddings",
     "divergence.kl": "mean p50 p90 p99 p999 max noise_floor",
     "divergence.entropy": "original compressed",
     "gate": "status checks",
-    "data": "uri digest samples seed",
+    "data": "uri kind digest samples seed labels skipped_samples skipped notes",
 }
 
 
@@ -89,3 +97,26 @@ def test_the_documented_keys_are_there(path: str) -> None:
     for step in filter(None, path.split(".")):
         value = value[step]
     assert set(PROMISED[path].split()) <= set(value)
+
+
+# What is only there for some tasks, written down from the brief of each.
+OF_A_TASK = {
+    "language": (
+        "accuracy.language",
+        "sequences tokens perplexity_ratio log_perplexity_ratio correlation probability_change",
+    ),
+    "embedding": (
+        "divergence.embeddings",
+        "cosine cosine_min cosine_p1 cosine_p10 cosine_p50 neighbour_overlap k compared",
+    ),
+    "classification": ("accuracy.equivalence", "metric margin status samples"),
+}
+
+
+@pytest.mark.parametrize("task", OF_A_TASK)
+def test_the_keys_of_a_task_are_there(task: str) -> None:
+    path, keys = OF_A_TASK[task]
+    value: Any = json.loads(encode_report(getattr(canned_quality, task)()))
+    for step in path.split("."):
+        value = value[step]
+    assert set(value) == set(keys.split())

@@ -151,3 +151,47 @@ def test_durations_are_positive_times(text: str) -> None:
 def test_no_number_is_written_wrongly_by_more_than_its_last_digit(value: float) -> None:
     text = units.format_number(value)
     assert float(text) == pytest.approx(value, rel=0.006)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (1.0, "1.000×"), (1.01374, "1.014×"), (0.9996, "1.000×"), (12.3456, "12.346×")],
+)
+def test_ratios_near_one_have_three_decimals(value: float | None, text: str) -> None:
+    assert units.format_ratio(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (1.0, "1"),
+        (1.0000000002, "1"),  # rounding of a cosine of equal vectors
+        (0.99912, "0.9991"),
+        (0.99996, "0.99996"),
+        (0.9999996, "0.9999996"),
+        (0.99999999, ">0.9999999"),
+        (0.0, "0.0000"),
+        (-0.25, "−0.2500"),
+    ],
+)
+def test_a_cosine_below_one_is_never_shown_as_one(value: float | None, text: str) -> None:
+    assert units.format_cosine(value) == text
+
+
+@given(st.floats(-1, 1))
+def test_only_equal_directions_have_a_cosine_of_one(value: float) -> None:
+    assert (units.format_cosine(value) == "1") == (value == 1)
+
+
+def test_numbers_with_more_digits() -> None:
+    assert units.format_number(12.4149, 4) == "12.41"
+    assert units.format_number(0.0000123456, 4) == "1.235e-05"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(9187, "9,200"), (9200, "9,200"), (9201, "9,300"), (7, "7"), (99, "99"), (101, "110")],
+)
+def test_rough_numbers_are_rounded_up_to_two_digits(count: int, text: str) -> None:
+    assert units.format_about(count) == text

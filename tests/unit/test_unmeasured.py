@@ -1,7 +1,10 @@
 """A reason for every figure of time and memory that is null, and the right one."""
 
+from collections.abc import Callable
+
 import canned
 import canned_gpu
+import canned_quality
 import msgspec
 import pytest
 
@@ -110,3 +113,80 @@ def test_memory_that_is_not_told(
     sides = side("original", first_run=first_run), side("compressed")
     told = reasons(report, *sides, measurements=measured)
     assert {told[f"original.{key}"] for key in keys} == {reason}
+
+
+# ------------------------------------------------------------------------- outputs and accuracy
+
+
+def told_of(report: Comparison, **options: object) -> dict[str, str]:
+    return reasons(report, side("original"), side("compressed"), **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "asked"),
+    [
+        (canned_quality.classification, {"mse", "mae", "r2", "perplexity", "language"}),
+        (
+            canned_quality.regression,
+            {"top1", "top5", "cross_entropy", "calibration_error", "flips", "perplexity"}
+            | {"language", "per_class"},
+        ),
+        (canned_quality.language, {"calibration_error", "mse", "mae", "r2", "per_class"}),
+    ],
+)
+def test_what_another_task_measures_says_which(
+    make: Callable[[], Comparison], asked: set[str]
+) -> None:
+    told = told_of(make())
+    for key in asked:
+        assert told[f"accuracy.{key}"].startswith("measured with --task ")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        canned_quality.classification,
+        canned_quality.regression,
+        canned_quality.language,
+        canned_quality.embedding,
+        canned_quality.traced,
+    ],
+)
+def test_every_null_of_quality_has_a_reason(make: Callable[[], Comparison]) -> None:
+    """Of these reports nothing is null for a reason that only a measurement knows."""
+    report = make()
+    told = told_of(report)
+    for group in ("accuracy", "divergence"):
+        part = getattr(report, group)
+        if part is None:
+            assert group in told
+            continue
+        for name in part.__struct_fields__:
+            if getattr(part, name) is None and name not in MEASURED_REASONS:
+                assert f"{group}.{name}" in told, name
+    for key in ("worst", "trace"):
+        assert (key in told) == (not getattr(report, key))
+
+
+MEASURED_REASONS = {
+    *("kl", "kl_reverse", "js", "cross_entropy", "entropy", "top1_agreement", "top5_agreement"),
+    *("output", "floored"),
+}
+"""What `DivergenceMeter` gives a reason for, which knows the outputs."""
+
+
+def test_lists_of_samples_and_of_outputs_inside() -> None:
+    report = canned.comparison()
+    told = told_of(report)
+    assert told["trace"] == "measured with --trace only"
+    assert told["divergence.embeddings"] == "measured with --task embedding only"
+    assert told["accuracy.custom"] == "measured with --metric only"
+    assert "compared" in told_of(report, trace=True)["trace"]
+    assert told_of(report, worst=0)["worst"] == "left out by --worst 0"
+
+
+def test_labels_that_are_not_there() -> None:
+    report = canned.comparison()
+    unlabelled = msgspec.structs.replace(report, data=canned_quality.data(labels=None))
+    assert "no right answers" in told_of(unlabelled)["data.labels"]
+    assert "data.labels" not in told_of(report)

@@ -2,179 +2,123 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from compaudit.engines.base import Outputs
+from compaudit.engines.base import Batch
 from compaudit.errors import RequestError
-from compaudit.measure.accuracy.paired import PairedHits, PairedScores, point_only
-from compaudit.measure.divergence import DivergenceMeter
-from compaudit.measure.scores import ScoredBatch, Scores
-from compaudit.results import Accuracy, ClassAccuracy, Flips, PairedMetric, Skipped
-from compaudit.theory.information import negative_log_likelihood
+from compaudit.measure.accuracy.base import Subject
+from compaudit.measure.accuracy.by_class import HitsByClass
+from compaudit.measure.accuracy.calibration import CalibrationErrors
+from compaudit.measure.accuracy.custom import bare_accuracy
+from compaudit.measure.accuracy.labels import as_classes
+from compaudit.measure.accuracy.paired import PairedHits, PairedScores
+from compaudit.measure.scored import Scored
+from compaudit.results import Accuracy, Flips, Skipped
 
 __all__ = ["ClassificationMeter"]
 
-_CALIBRATION_BINS = 15
+_MARGIN = 0.005
+"""Half a percentage point of top-1 is what most would call no loss."""
 
 
 class ClassificationMeter:
-    """Both models' class scores against integer labels.
+    """Both models' class scores against the right classes."""
 
-    Args:
-        outputs: the divergence meter of the same pass, which matches the outputs and knows which
-            one holds the class scores; it is updated before this one.
-    """
-
-    def __init__(self, outputs: DivergenceMeter) -> None:
-        self._outputs = outputs
-        self._samples = 0
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
         self._unusable = 0
         self._classes = 0
         self._top1 = PairedHits()
         self._top5 = PairedHits()
-        self._cross_entropy = PairedScores()
-        self._calibration = (_Calibration(), _Calibration())
-        self._by_class: dict[int, NDArray[np.int64]] = {}
-        outputs.listen(self._take)
+        self._cross_entropy = PairedScores("lower")
+        self._calibration = CalibrationErrors()
+        self._by_class = HitsByClass()
 
-    def update(self, labels: NDArray[Any] | None, original: Outputs, compressed: Outputs) -> None:
-        """Refuse models without class scores; scores come from the divergence meter.
+    def update(self, batch: Batch, scored: Scored | None) -> None:
+        """Take in one batch.
 
         Raises:
-            RequestError: no output, or no single one, holds class scores.
+            RequestError: no single output holds class scores, or a label is none of the classes.
         """
-        if not self._outputs.holds_classes:
+        if scored is None:
             raise RequestError(
                 "the labels are classes, and no single output holds class scores for each sample",
                 hint="say which output does with --model-output, or give the --task",
                 code="no-class-output",
                 stage="evaluate",
             )
-
-    def _take(self, batch: ScoredBatch) -> None:
-        labels, scores = batch.labels, (batch.original, batch.compressed)
-        assert labels is not None, "accuracy is measured with labels only"
-        self._classes = scores[0].top5.shape[1]
-        _check(labels, self._classes)
-        self._samples += len(labels)
-        right = tuple(score.predicted == labels for score in scores)
-        self._top1.update(right[0], right[1])
-        self._count_classes(labels, right[0], right[1])
-        samples = np.arange(len(labels))
-        self._top5.update(*(score.top5[samples, labels] for score in scores))
-        both = scores[0].usable & scores[1].usable
-        self._unusable += int(np.count_nonzero(~both))
-        self._cross_entropy.update(
-            *(negative_log_likelihood(s.log[both[s.usable]], labels[both]) for s in scores)
+        assert scored.labels is not None, "accuracy is measured with labels only"
+        labels = as_classes(scored.labels, scored.classes)
+        self._classes = scored.classes
+        original, compressed = (
+            model.predicted == labels for model in (scored.original, scored.compressed)
         )
-        for calibration, score, hits in zip(self._calibration, scores, right, strict=True):
-            calibration.update(score, hits)
+        self._top1.update(original, compressed)
+        self._by_class.update(labels, original, compressed, scored.classes)
+        first, second = scored.original, scored.compressed
+        assert first.in_top5 is not None, "labels give ranks"
+        assert second.in_top5 is not None, "labels give ranks"
+        self._top5.update(first.in_top5, second.in_top5)
+        assert first.loss is not None, "labels give losses"
+        assert second.loss is not None, "labels give losses"
+        usable = scored.usable & np.isfinite(first.loss) & np.isfinite(second.loss)
+        self._unusable += int(np.count_nonzero(~usable))
+        self._cross_entropy.update(first.loss[usable], second.loss[usable])
+        self._calibration.update(
+            scored.samples[usable],
+            (first.confidence[usable], second.confidence[usable]),
+            (original[usable], compressed[usable]),
+        )
 
-    def result(self, confidence: float) -> tuple[Accuracy, list[Skipped]]:
+    def merge(self, other: ClassificationMeter) -> None:
+        """Take in what a meter of other samples has seen."""
+        self._unusable += other._unusable
+        self._classes = max(self._classes, other._classes)
+        self._top1.merge(other._top1)
+        self._top5.merge(other._top5)
+        self._cross_entropy.merge(other._cross_entropy)
+        self._calibration.merge(other._calibration)
+        self._by_class.merge(other._by_class)
+
+    def result(self) -> tuple[Accuracy, list[Skipped]]:
         """The figures, and why those that are None are."""
-        self._outputs.finish()
-        skipped = []
-        top5: PairedMetric | None = None
-        if self._classes > 5:
-            top5 = self._top5.result(confidence)
-        else:
-            reason = f"there are only {self._classes} classes"
-            skipped.append(Skipped(metric="accuracy.top5", reason=reason))
-        cross_entropy = calibration_error = None
-        if self._unusable:
-            reason = (
-                f"{self._unusable} of {self._samples} samples have outputs that are NaN, infinite "
-                "or no distribution, which no average may hide"
-            )
-            skipped += [
-                Skipped(metric=f"accuracy.{name}", reason=reason)
-                for name in ("cross_entropy", "calibration_error")
-            ]
-        else:
-            cross_entropy = self._cross_entropy.result(confidence)
-            calibration_error = point_only(*(part.error() for part in self._calibration))
-        return (
-            Accuracy(
-                task="classification",
-                samples=self._samples,
-                skipped_samples=0,
-                top1=self._top1.result(confidence),
-                top5=top5,
-                cross_entropy=cross_entropy,
-                calibration_error=calibration_error,
-                mse=None,
-                mae=None,
-                r2=None,
-                perplexity=None,
-                custom={},
-                flips=Flips(broken=self._top1.broken, fixed=self._top1.fixed),
-                per_class=self._per_class(),
-            ),
-            skipped,
+        why = self._why_missing()
+        confidence, samples = self._subject.confidence, self._top1.samples
+        averaged = samples > 0 and not self._unusable
+        accuracy = msgspec.structs.replace(
+            bare_accuracy("classification", samples, {}),
+            top1=self._top1.result(confidence),
+            top5=None if "top5" in why else self._top5.result(confidence),
+            cross_entropy=self._cross_entropy.result(confidence) if averaged else None,
+            calibration_error=self._calibration.result(confidence) if averaged else None,
+            equivalence=self._top1.equivalence("top1", _MARGIN, confidence),
+            flips=Flips(broken=self._top1.broken, fixed=self._top1.fixed) if samples else None,
+            per_class=self._by_class.result(self._subject.class_names),
         )
-
-    def _count_classes(
-        self, labels: NDArray[Any], original: NDArray[np.bool_], compressed: NDArray[np.bool_]
-    ) -> None:
-        for label in np.unique(labels):
-            mine = labels == label
-            counts = np.array(
-                [mine.sum(), (original & mine).sum(), (compressed & mine).sum()], dtype=np.int64
-            )
-            self._by_class[int(label)] = self._by_class.get(int(label), 0) + counts
-
-    def _per_class(self) -> list[ClassAccuracy]:
-        return [
-            ClassAccuracy(
-                label=label,
-                samples=int(samples),
-                original=original / samples,
-                compressed=compressed / samples,
-                delta=(compressed - original) / samples,
-            )
-            for label, (samples, original, compressed) in sorted(
-                (label, counts.tolist()) for label, counts in self._by_class.items()
-            )
+        return accuracy, [
+            Skipped(metric=f"accuracy.{figure}", reason=reason) for figure, reason in why.items()
         ]
 
-
-class _Calibration:
-    """Expected calibration error: 15 equal bins of confidence (Guo et al. 2017, equation 3)."""
-
-    def __init__(self) -> None:
-        self._count = np.zeros(_CALIBRATION_BINS)
-        self._confidence = np.zeros(_CALIBRATION_BINS)
-        self._hits = np.zeros(_CALIBRATION_BINS)
-
-    def update(self, scores: Scores, hits: NDArray[np.bool_]) -> None:
-        """Take in one batch; samples without usable scores are left out."""
-        confidence = np.exp(scores.log.max(axis=-1))
-        # Bins are open below and closed above, as Guo et al. write them.
-        place = np.clip(np.ceil(confidence * _CALIBRATION_BINS).astype(int) - 1, 0, None)
-        place = np.minimum(place, _CALIBRATION_BINS - 1)
-        for total, weight in (
-            (self._count, np.ones(len(place))),
-            (self._confidence, confidence),
-            (self._hits, hits[scores.usable].astype(float)),
-        ):
-            total += np.bincount(place, weight, _CALIBRATION_BINS)
-
-    def error(self) -> float:
-        """Mean distance of confidence and accuracy over the bins, weighted by their samples."""
-        samples = self._count.sum()
-        return float(np.abs(self._hits - self._confidence).sum() / samples) if samples else 0.0
-
-
-def _check(labels: NDArray[Any], classes: int) -> None:
-    """Raise RequestError for a label that is no class of the models."""
-    wrong = labels[(labels < 0) | (labels >= classes)]
-    if len(wrong):
-        raise RequestError(
-            f"the label {wrong[0]} is none of the models' {classes} classes, 0 to {classes - 1}",
-            hint="labels are class indices that start at 0; check how they were made",
-            code="labels-out-of-range",
-            stage="evaluate",
-        )
+    def _why_missing(self) -> dict[str, str]:
+        """A reason for every figure or interval that cannot be given, by its name."""
+        averages = ("cross_entropy", "calibration_error")
+        samples = self._top1.samples
+        if not samples:
+            return dict.fromkeys(
+                ("top1", "top5", *averages, "flips", "equivalence"), "no sample could be measured"
+            )
+        why = {}
+        if self._classes <= 5:
+            why["top5"] = f"there are only {self._classes} classes"
+        if self._unusable:
+            reason = (
+                f"{self._unusable} of {samples} samples have outputs that are NaN, infinite or no "
+                "distribution, which no average may hide"
+            )
+            return why | dict.fromkeys(averages, reason)
+        if samples == 1:
+            why["cross_entropy.delta"] = "one sample does not show how much samples differ"
+        if (reason_for_none := self._calibration.why_no_interval()) is not None:
+            why["calibration_error.delta"] = reason_for_none
+        return why

@@ -12,7 +12,7 @@ import psutil
 
 from compaudit.data.base import DataRequest, Feed
 from compaudit.data.open import open_data
-from compaudit.engines.local import first_batch
+from compaudit.engines.inputs import first_batch
 from compaudit.models.base import Inference
 from compaudit.workers.workspace import Workspace
 

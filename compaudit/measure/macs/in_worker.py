@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compaudit.data.base import DataRequest, Feed
 from compaudit.data.open import open_data
-from compaudit.engines.local import feed_batch
+from compaudit.engines.inputs import first_batch, fixed_batch
 from compaudit.measure.macs.count import MacCount, count_macs
 from compaudit.measure.macs.rules import rule_of
 from compaudit.models.base import RunSettings, Source
@@ -30,7 +30,7 @@ def sizes_in_run(
     """
     from compaudit.models.onnx.shape_run import shapes_from_run
 
-    sample = feed_batch(open_data(data), feeds, 0, 1)
+    sample = first_batch(open_data(data), feeds, fixed_batch(feeds) or 1)
     return shapes_from_run(source, settings, sample, wanted)
 
 
@@ -51,7 +51,7 @@ def count_in_run(
     runner, source = workspace.runner, workspace.source
     assert isinstance(runner, TorchRunner), "ONNX models are counted from their graph"
     assert source is not None, "load_model comes first"
-    sample = feed_batch(open_data(data), feeds, 0, 1)
+    sample = first_batch(open_data(data), feeds, fixed_batch(feeds) or 1)
     model, shapes = trace_run(source, runner, sample, _has_rule)
     counted = count_macs(model, shapes, nonzero_share)
     assert counted is not None, "a run has a graph"

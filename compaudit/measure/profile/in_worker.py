@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from compaudit.data.base import DataRequest, Feed
 from compaudit.data.open import open_data
-from compaudit.engines.local import first_batch
+from compaudit.engines.inputs import first_batch
 from compaudit.measure import memory
 from compaudit.models import open as models
 from compaudit.models.base import RunSettings, Source

@@ -11,7 +11,10 @@ from compaudit.errors import RequestError
 from compaudit.models.base import RunSettings
 from compaudit.models.onnx.native import NATIVE_ERRORS, ort
 
-__all__ = ["make_options", "read_settings", "short"]
+__all__ = ["FOLDER_OF_WEIGHTS", "make_options", "read_settings", "short"]
+
+FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
+"""Where the external data is of a model that is given as bytes."""
 
 _ERRORS_ONLY = 3
 _RECORD = "session.record_ep_graph_assignment_info"

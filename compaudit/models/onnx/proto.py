@@ -12,7 +12,7 @@ from compaudit.models.onnx.mapped import AGAIN, mapped, size_of, unreadable
 from compaudit.models.onnx.skim import is_cut_short, skim
 from compaudit.units import format_bytes
 
-__all__ = ["parse", "text"]
+__all__ = ["LARGEST_FILE", "parse", "text"]
 
 # Protobuf messages end at 2 GiB; larger models keep their weights in external data.
 LARGEST_FILE = 2**31 - 1

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -21,7 +21,7 @@ from compaudit.models.onnx.device_memory import device_bytes
 from compaudit.models.onnx.elements import NUMBERS, PACKED_BITS
 from compaudit.models.onnx.mapped import mapped, size_of, unreadable
 from compaudit.models.onnx.native import NATIVE_ERRORS, ort
-from compaudit.models.onnx.options import make_options, read_settings
+from compaudit.models.onnx.options import FOLDER_OF_WEIGHTS, make_options, read_settings
 from compaudit.models.onnx.placement import (
     CPU,
     NVIDIA,
@@ -31,6 +31,9 @@ from compaudit.models.onnx.placement import (
 )
 from compaudit.models.onnx.runtime_errors import load_error, run_error
 from compaudit.models.onnx.skim import skim
+
+if TYPE_CHECKING:
+    from compaudit.models.onnx.taps import Tapped
 
 __all__ = ["OnnxRunner"]
 
@@ -44,8 +47,14 @@ class OnnxRunner:
         adjust: changes the session's options before it is made.
 
     Raises:
-        RequestError: the model is unsafe or not supported, or the device is not there.
+        RequestError: the model is unsafe or not supported, the device is not there, or a tap names
+            no value of the main graph.
         MeasurementError: there was not enough memory for it.
+
+    Attributes:
+        taps: of `RunSettings.taps`, those that are no outputs of the model: `run` gives them after
+            its `outputs`, by name. Around a tap nothing is fused, so that such a session is none to
+            time.
     """
 
     named_outputs = True
@@ -67,9 +76,16 @@ class OnnxRunner:
         chain: list[tuple[str, dict[str, str]]] = [(provider, options)]
         if provider != CPU:
             chain.append((CPU, {}))
+        tapped = _tapped(path, settings.taps)
+        if tapped is not None:
+            session_options.add_session_config_entry(FOLDER_OF_WEIGHTS, str(tapped.folder))
+        taps = tapped.taps if tapped is not None else ()
         try:
             self._session = ort.InferenceSession(
-                str(path), session_options, chain, enable_fallback=0
+                str(path) if tapped is None else tapped.model,
+                session_options,
+                chain,
+                enable_fallback=0,
             )
         except NATIVE_ERRORS as error:
             raise load_error(error) from error
@@ -82,10 +98,15 @@ class OnnxRunner:
         self._device = device_of(provider, options)
         self.on_gpu = self._device is not None
         self.inputs = tuple(described(argument) for argument in self._session.get_inputs())
-        self.outputs = tuple(described(argument) for argument in self._session.get_outputs())
+        given = tuple(described(argument) for argument in self._session.get_outputs())
+        own = len(given) - len(taps)
+        self.outputs, self.taps = given[:own], given[own:]
+        if taps:
+            # Kept there to load the model a second time, which enable_fallback=0 rules out.
+            self._session._model_bytes = None
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Every output by name.
+        """Every output by name, and every tap after them.
 
         Raises:
             RequestError: the inputs do not fit, or an output is not an array of numbers or text.
@@ -106,7 +127,7 @@ class OnnxRunner:
             raise run_error(error) from error
         return {
             value.name: as_array(value, result)
-            for value, result in zip(self.outputs, results, strict=True)
+            for value, result in zip((*self.outputs, *self.taps), results, strict=True)
         }
 
     def end_profiling(self) -> Path:
@@ -141,7 +162,8 @@ class OnnxRunner:
         return device_bytes() if self.providers[0] in NVIDIA else None
 
     def _all_plain(self) -> bool:
-        return not any(value.dtype in HANDED_OVER for value in (*self.inputs, *self.outputs))
+        values = (*self.inputs, *self.outputs, *self.taps)
+        return not any(value.dtype in HANDED_OVER for value in values)
 
     def _check(self, feeds: Mapping[str, NDArray[Any]]) -> None:
         """Names and types; ONNX Runtime checks the sizes itself."""
@@ -164,6 +186,15 @@ class OnnxRunner:
                     hint="export the model with an int8 or float input",
                     code="unsupported-input",
                 )
+
+
+def _tapped(path: Path, wanted: Sequence[str]) -> Tapped | None:
+    """The model with some values as outputs; None where the file does as it is."""
+    if not wanted:
+        return None
+    from compaudit.models.onnx.taps import tapped
+
+    return tapped(path, wanted)
 
 
 def _check_external_data(path: Path) -> None:

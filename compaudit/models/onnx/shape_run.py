@@ -17,9 +17,10 @@ from compaudit.errors import RequestError
 from compaudit.models.base import RunSettings, Source
 from compaudit.models.onnx.flattened import flatten
 from compaudit.models.onnx.ledger import check_external_data
+from compaudit.models.onnx.linked import folder_of_data, name_data_in
 from compaudit.models.onnx.mapped import mapped
 from compaudit.models.onnx.native import NATIVE_ERRORS, ort
-from compaudit.models.onnx.options import make_options
+from compaudit.models.onnx.options import FOLDER_OF_WEIGHTS, make_options
 from compaudit.models.onnx.proto import text
 from compaudit.models.onnx.runtime_errors import load_error, run_error
 
@@ -27,8 +28,6 @@ __all__ = ["shapes_from_run"]
 
 _AT_ONCE = 32
 """Values that are held at one time."""
-
-_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 def shapes_from_run(
@@ -68,7 +67,9 @@ def shapes_from_run(
         custom_op_libraries=settings.custom_op_libraries,
     )
     options = make_options(settings)
-    options.add_session_config_entry(_FOLDER, str(path.parent.absolute()))
+    folder = folder_of_data(path, flat.model)
+    name_data_in(folder, path, flat.model)
+    options.add_session_config_entry(FOLDER_OF_WEIGHTS, str(folder))
     try:
         data = flat.model.SerializeToString()
     except ValueError as error:

@@ -5,14 +5,14 @@ Imports torch; import it inside functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
-from compaudit.errors import CompauditError, MeasurementError
+from compaudit.errors import CompauditError, MeasurementError, RequestError
 from compaudit.models.base import Feeds, Inference, RunSettings, Source, Value
 from compaudit.models.torch.compilation import compilations, compile_forward, describe_compilation
 from compaudit.models.torch.device import peak_bytes, place_array, synchroniser
@@ -26,6 +26,7 @@ from compaudit.models.torch.signature import (
     exported_signature,
     module_signature,
 )
+from compaudit.models.torch.taps import Taps
 from compaudit.models.torch.transfer import Transfer
 
 __all__ = ["TorchRunner"]
@@ -50,6 +51,7 @@ class TorchRunner:
         signature: Signature,
         device: torch.device,
         compiled: bool,
+        taps: Sequence[str] = (),
     ) -> None:
         self.module = module
         self.device = device
@@ -63,8 +65,10 @@ class TorchRunner:
         self.on_gpu = device.type != "cpu"
         self._source = source
         self._signature = signature
+        self._taps: Taps | None = None
         self._forward: Callable[..., Any] = compile_forward(source, module) if compiled else module
         self._note_compilation()
+        self.tap(taps)
 
     @classmethod
     def of_module(
@@ -77,7 +81,7 @@ class TorchRunner:
                 signature = module_signature(source, module)
                 module.eval()
                 module.to(device)
-                return cls(source, module, signature, device, settings.compiled)
+                return cls(source, module, signature, device, settings.compiled, settings.taps)
         except CompauditError:
             raise
         except Exception as error:
@@ -96,14 +100,37 @@ class TorchRunner:
 
                     program = move_to_device_pass(program, device)
                 signature = exported_signature(source, program)
-                return cls(source, program.module(), signature, device, settings.compiled)
+                module = program.module()
+                return cls(source, module, signature, device, settings.compiled, settings.taps)
         except CompauditError:
             raise
         except Exception as error:
             raise failure(source, error, "load") from error
 
+    def tap(self, names: Sequence[str], *, required: bool = True) -> None:
+        """Give what these parts of the model give beside its outputs, and no others.
+
+        Args:
+            names: as `Taps` takes them.
+            required: likewise.
+
+        Raises:
+            RequestError: it has no such parts, or nobody can look into it.
+        """
+        if self._taps is not None:
+            self._taps.remove()
+        if names and self.compiled:
+            raise RequestError(
+                f"nobody can look into {self._source.spec} once torch.compile fused its modules",
+                hint="leave --compile out",
+                code="taps-compiled",
+                model=self._source.spec,
+                stage="load",
+            )
+        self._taps = Taps(self._source, self.module, names, required=required) if names else None
+
     def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
-        """Every output by name.
+        """Every output by name, and after them every tap, as `Taps` says.
 
         Raises:
             RequestError: the inputs are not the module's, or it cannot be compiled here.
@@ -128,6 +155,8 @@ class TorchRunner:
             self.outputs = tuple(
                 Value(name, str(array.dtype), array.shape) for name, array in arrays.items()
             )
+        if self._taps is not None:
+            arrays |= self._taps.arrays(arrays)
         return arrays
 
     def bind(self, feeds: Feeds) -> Inference:

@@ -26,6 +26,7 @@ __all__ = [
     "macs_sure",
     "model_name",
     "p_value",
+    "plain",
     "quotient",
     "signed",
 ]
@@ -134,6 +135,13 @@ def signed(value: float | None) -> str:
     return text if value == 0 else f"{'−' if value < 0 else '+'}{text}"
 
 
+def plain(value: float | None) -> str:
+    """A plain number, with the sign of a minus where it is negative."""
+    if value is None or value >= 0:
+        return format_number(value)
+    return f"−{format_number(-value)}"
+
+
 def format_beta(value: float | None) -> str:
     """β with its sign and two decimals: ``+2.88``."""
     return NOT_MEASURED if value is None else f"{value:+.2f}".replace("-", "−")
@@ -144,8 +152,8 @@ def macs_sure(*models: ModelResult) -> str:
     coverages = [model.macs.coverage for model in models if model.macs is not None]
     if len(coverages) < len(models) or None in coverages:
         return "not counted"
-    least = min(coverage for coverage in coverages if coverage is not None)
-    return "exact" if least == 1 else f"{math.floor(least * 100)} % of nodes"
+    least = min(1.0, *(coverage for coverage in coverages if coverage is not None))
+    return "exact" if least == 1 else f"{math.floor(max(least, 0.0) * 100)} % of nodes"
 
 
 def quotient(original: float | None, compressed: float | None) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from compaudit.report.rows.base import Form, Note, interval, signed
+from compaudit.report.rows.accuracy import margin
+from compaudit.report.rows.base import Note, interval
+from compaudit.report.rows.metrics import headline, metric_named
 from compaudit.report.rows.speed import epochs
-from compaudit.results import Accuracy, Comparison, Delta, PairedMetric
+from compaudit.results import Accuracy, Comparison, Delta, Divergence, LanguageModel
 from compaudit.units import (
     format_bytes,
-    format_points,
+    format_cosine,
+    format_count,
     format_rate,
+    format_ratio,
     format_share,
 )
 
@@ -28,6 +32,8 @@ def verdict_notes(report: Comparison) -> tuple[Note, ...]:
         notes.append(_speed_verdict(report.delta))
     if report.accuracy is not None:
         notes.append(_accuracy_verdict(report.accuracy))
+    if report.divergence is not None and (note := _embeddings_verdict(report.divergence)):
+        notes.append(note)
     return tuple(notes)
 
 
@@ -74,24 +80,78 @@ def _what_would_decide(delta: Delta) -> str:
 
 
 def _accuracy_verdict(accuracy: Accuracy) -> Note:
-    name, metric, form = _headline_metric(accuracy)
-    if metric is None:
+    found = headline(accuracy)
+    if found is None:
         return Note("accuracy", "not measured")
-    delta = metric.delta
-    text = f"{name} {form(delta.value)} {interval(delta, form)}".rstrip()
-    larger_is_better = accuracy.task == "classification"
+    metric, pair = found
+    if accuracy.language is not None and metric.key == "perplexity":
+        return _perplexity_verdict(accuracy, accuracy.language)
+    delta = pair.delta
+    text = f"{metric.label} {metric.change(delta.value)} {interval(delta, metric.change)}".rstrip()
     if delta.low is None or delta.high is None:
         return Note("accuracy", text)
-    worse = delta.high < 0 if larger_is_better else delta.low > 0
-    better = delta.low > 0 if larger_is_better else delta.high < 0
+    counted = f"{format_count(accuracy.samples)} samples"
+    if metric.higher_is_better is None:
+        return _unjudged(text, delta.low, delta.high, counted)
+    falls, rises = delta.high < 0, delta.low > 0
+    worse, better = (falls, rises) if metric.higher_is_better else (rises, falls)
+    return _judged(accuracy, text, worse=worse, better=better, counted=counted)
+
+
+def _perplexity_verdict(accuracy: Accuracy, language: LanguageModel) -> Note:
+    ratio = language.perplexity_ratio
+    text = f"perplexity {format_ratio(ratio.value)} {interval(ratio, format_ratio)}".rstrip()
+    if accuracy.perplexity is not None:
+        form = metric_named(accuracy, "perplexity").form
+        before, after = (
+            form(side.value)
+            for side in (accuracy.perplexity.original, accuracy.perplexity.compressed)
+        )
+        text += f", {before} → {after}"
+    if ratio.low is None or ratio.high is None:
+        return Note("accuracy", text)
+    return _judged(
+        accuracy,
+        text,
+        worse=ratio.low > 1,
+        better=ratio.high < 1,
+        counted=f"{format_count(language.tokens)} tokens",
+    )
+
+
+def _judged(accuracy: Accuracy, text: str, *, worse: bool, better: bool, counted: str) -> Note:
+    """What the interval says, and the margin where it says more."""
+    equivalence = accuracy.equivalence
+    bounded = equivalence is not None and equivalence.status == "no_worse"
+    within = f"no more than {margin(accuracy, equivalence)} worse, one-sided" if equivalence else ""
     if worse:
+        if bounded:
+            return Note("less accurate", f"{text}, {within}", mood="warning")
         return Note("less accurate", text, mood="bad")
     if better:
         return Note("more accurate", text, mood="good")
-    return Note("accuracy", f"{text}: no difference shown on {accuracy.samples} samples")
+    if bounded:
+        return Note("as accurate", f"{text}: {within}", mood="good")
+    return Note("accuracy", f"{text}: no difference shown on {counted}")
 
 
-def _headline_metric(accuracy: Accuracy) -> tuple[str, PairedMetric | None, Form]:
-    if accuracy.task == "classification":
-        return "top-1", accuracy.top1, format_points
-    return "mean squared error", accuracy.mse, signed
+def _unjudged(text: str, low: float, high: float, counted: str) -> Note:
+    """Of a figure of one's own, nobody here knows which way is up."""
+    if low <= 0 <= high:
+        return Note("accuracy", f"{text}: no difference shown on {counted}")
+    return Note("accuracy", f"{text}: it changed")
+
+
+def _embeddings_verdict(divergence: Divergence) -> Note | None:
+    found = divergence.embeddings
+    if found is None:
+        return None
+    parts = []
+    if (cosine := found.cosine) is not None:
+        bounds = interval(cosine, format_cosine)
+        parts.append(f"cosine {format_cosine(cosine.value)} {bounds}".rstrip())
+    if found.neighbour_overlap is not None:
+        share = format_share(found.neighbour_overlap.value, 1)
+        parts.append(f"{share} of {found.k} nearest neighbours kept")
+    made_up = " on SYNTHETIC inputs" if divergence.source == "synthetic" else ""
+    return Note("embeddings", f"{', '.join(parts) or 'not compared'}{made_up}")

@@ -60,6 +60,19 @@ def test_mapping_from_an_array_that_is_not_there_names_it() -> None:
     assert "'imgae'" in error.message
 
 
+def test_an_input_whose_column_holds_no_numbers_is_refused_by_name() -> None:
+    """And is not fed by the one array that is left."""
+    inputs, left_out = (Value("photo", "float32", None),), {"photo": "struct<bytes: binary>"}
+    with pytest.raises(RequestError) as caught:
+        feeds_for(inputs, (IMAGE,), {}, "m", left_out)
+    assert caught.value.code == "inputs-do-not-fit"
+    assert "'photo' in the data holds struct<bytes: binary>" in caught.value.message
+    (feed,) = feeds_for(inputs, (IMAGE,), {"image": "photo"}, "m", left_out)
+    assert feed.array == "image"
+    (feed,) = feeds_for(inputs, (IMAGE,), {}, "m", {"text": "string"})
+    assert feed.array == "image"
+
+
 def test_nothing_but_labels() -> None:
     assert "nothing but labels" in refusal(Value("x", "float32", None), arrays=()).hint
 
@@ -166,6 +179,22 @@ def test_wrong_sizes_are_shown() -> None:
     error = refusal(Value("x", "float32", ("N", None, 5)))
     assert "(N, ?, 5)" in error.message
     assert "(3, 4)" in error.message
+
+
+def test_samples_of_different_sizes_feed_an_open_dimension() -> None:
+    ids = ArrayInfo("ids", "int64", (None, 3))
+    (feed,) = feeds_for((Value("ids", "int64", ("N", "length", 3)),), (ids,), {}, "m")
+    assert feed == Feed("ids", "ids", "int64", None)
+
+
+def test_samples_of_different_sizes_cannot_feed_a_fixed_one() -> None:
+    ids = ArrayInfo("ids", "int64", (None,))
+    error = refusal(Value("ids", "int64", ("N", 128)), arrays=(ids,))
+    assert "(N, 128)" in error.message
+    assert "samples of 'ids' in the data differ in size: (?)" in error.message
+    assert "pad" in error.hint
+    refusal(Value("ids", "int64", ("N", "length", 1)), arrays=(ids,))
+    refusal(Value("ids", "int64", ("N", 4)), arrays=(ArrayInfo("ids", "int64", (None, 4)),))
 
 
 @pytest.mark.parametrize("shape", [(), ("N",), ("N", 3), ("N", 3, 4, 1)])

@@ -130,16 +130,50 @@ def test_bool_is_both() -> None:
     assert set(np.unique(dataset(made_up).batch(0, 4)["flag"]).tolist()) == {False, True}
 
 
+@pytest.mark.parametrize("name", ["token_type_ids", "segment_ids"])
+def test_segments_are_all_the_first(name: str) -> None:
+    made_up = invented(Value(name, "int64", ("N", 5)))
+    assert dataset(made_up).batch(0, 3)[name].tolist() == [[0] * 5] * 3
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [(("N", 5), "int64"), (("N", 2, 5), "int32")])
+def test_positions_count_up(shape: tuple[int | str, ...], dtype: str) -> None:
+    made_up = invented(Value("position_ids", dtype, shape))
+    values = dataset(made_up).batch(0, 3)["position_ids"]
+    assert values.dtype == dtype
+    assert (values == np.arange(5)).all()
+    assert values.shape == (3, *shape[1:])
+
+
+def test_positions_stay_inside_their_table() -> None:
+    read = lookup_model(node("Gather", "t", "position_ids"), t=(3, 8), inputs="position_ids")
+    made_up = invented(Value("position_ids", "int64", ("N", 5)), read=read)
+    assert dataset(made_up).batch(0, 1)["position_ids"].tolist() == [[0, 1, 2, 0, 1]]
+
+
+@pytest.mark.parametrize("shape", [("N",), ("N", 1)])
+@pytest.mark.parametrize("name", ["lengths", "Seq_Len"])
+def test_lengths_are_those_of_the_sequences(name: str, shape: tuple[int | str, ...]) -> None:
+    values = (Value(name, "int64", shape), Value("features", "float32", ("N", 7, 80)))
+    made_up = invent_inputs(values, {}, None, "m.onnx")
+    assert set(dataset(*made_up).batch(0, 9)[name].ravel().tolist()) == {7}
+
+
+def test_a_length_without_a_sequence_is_any_number() -> None:
+    assert invented(Value("length", "int64", ("N",))).high == 2
+    assert invented(Value("length", "float32", ("N",))).high == 1
+
+
 # ----------------------------------------------------------------------------- embedding bounds
 
 
-def lookup_model(*nodes: Node, **tables: tuple[int, ...]) -> Model:
+def lookup_model(*nodes: Node, inputs: str = "ids", **tables: tuple[int, ...]) -> Model:
     return Model(
         source=Source("m.onnx", "onnx"),
         tensors=tuple(
             Tensor(name, Role.WEIGHT, "float32", shape, 1, 4) for name, shape in tables.items()
         ),
-        graph=Graph(nodes, (Value("ids", "int64", ("N", 4)),), ()),
+        graph=Graph(nodes, (Value(inputs, "int64", ("N", 4)),), ()),
         files=(),
     )
 
@@ -174,6 +208,14 @@ RESHAPE = node("Reshape", "cast", "shape", to="flat")
         ((node("Gather", "t", "ids", axis=-2),), {"t": (30, 8)}, 30),
         # PyTorch
         ((node("aten.embedding.default", "t", "ids"),), {"t": (30, 8)}, 30),
+        (
+            (
+                node("aten.view.default", "ids", to="flat"),
+                node("aten.embedding.default", "t", "flat"),
+            ),
+            {"t": (30, 8)},
+            30,
+        ),
         # what indexes nothing stored, and what is broken
         ((node("Gather", "other", "ids"),), {"t": (30, 8)}, 2),
         ((node("Gather", "ids", "t"),), {"t": (30, 8)}, 2),

@@ -1,243 +1,362 @@
+import threading
+import time
+from collections.abc import Callable, Collection
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
+from engine_fakes import FakeRunner, FakeWorker, Recorder, Samples, a_pass
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compaudit.data.base import DataRequest, Feed
-from compaudit.engines.base import Pass
-from compaudit.engines.local import LocalEngine, feed_batch, infer, open_samples
+from compaudit.data.base import Answers, Dataset
+from compaudit.engines.local import LocalEngine, cut
+from compaudit.engines.sources import Live, Recorded
+from compaudit.engines.walk import at_a_time
 from compaudit.errors import MeasurementError, RequestError
-from compaudit.models.base import Feeds, Source
-from compaudit.workers.workspace import Workspace
 
-X = np.arange(20, dtype=np.float64).reshape(10, 2)
+LABELS = Answers("labels")
 
 
-class Samples:
-    """Ten samples of two numbers, and an array nobody feeds."""
-
-    samples = 10
-
-    def batch(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
-        return {"x": X[start:stop], "ids": np.arange(10)[start:stop], "labels": np.zeros(10)}
+def triple(x: NDArray[Any]) -> NDArray[Any]:
+    return x * 3
 
 
-class FakeRunner:
-    """Doubles `x`; `fixed` refuses any other number of samples. Remembers how many it got."""
+@pytest.fixture
+def data(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Dataset]], None]:
+    """Decides what the parent opens; workers are told by themselves."""
 
-    inputs = outputs = ()
-    named_outputs = True
-    providers = ("fake",)
+    def use(make: Callable[[], Dataset]) -> None:
+        monkeypatch.setattr("compaudit.engines.labels.open_data", lambda request: make())
 
-    def __init__(self, fixed: int | None = None, answer: Any = None) -> None:
-        self.fixed, self.answer = fixed, answer
-        self.sizes: list[int] = []
-
-    def run(self, feeds: Feeds) -> dict[str, NDArray[Any]]:
-        x = feeds["input"]
-        assert x.flags.c_contiguous
-        assert self.fixed is None or len(x) == self.fixed
-        self.sizes.append(len(x))
-        return {"y": x * 2} if self.answer is None else {"y": self.answer(x)}
-
-    def bind(self, feeds: Feeds) -> Any:
-        raise NotImplementedError
+    use(Samples)
+    return use
 
 
-def workspace_of(runner: FakeRunner) -> Workspace:
-    workspace = Workspace()
-    workspace.hold(Source("m", "fake"), runner)  # type: ignore[arg-type]
-    workspace.dataset = Samples()
-    return workspace
+def live(worker: FakeWorker) -> Live:
+    return Live(worker)  # type: ignore[arg-type]
 
 
-def run(runner: FakeRunner, start: int, stop: int, batch: int | None = None) -> NDArray[Any]:
-    feeds = (Feed("input", "x", "float32", batch),)
-    return infer(workspace_of(runner), feeds, start, stop, stop - start)["y"]
-
-
-# --------------------------------------------------------------------------------- feed_batch
-
-
-def test_inputs_are_renamed_cast_and_contiguous() -> None:
-    feeds = (Feed("input", "x", "float32", None), Feed("i", "ids", "int32", None))
-    inputs = feed_batch(Samples(), feeds, 2, 5)
-    assert set(inputs) == {"input", "i"}
-    assert inputs["input"].dtype == np.float32
-    np.testing.assert_array_equal(inputs["input"], X[2:5])
-    assert inputs["i"].dtype == np.int32
-    assert inputs["i"].tolist() == [2, 3, 4]
-
-
-def test_fortran_and_big_endian_arrays_become_plain() -> None:
-    class Odd:
-        def batch(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
-            return {"x": np.asfortranarray(X.astype(">f4"))[start:stop]}
-
-    values = feed_batch(Odd(), (Feed("input", "x", "float32", None),), 3, 6)["input"]
-    assert values.dtype == np.dtype("<f4")
-    assert values.flags.c_contiguous
-    np.testing.assert_array_equal(values, X[3:6])
-
-
-def test_a_fixed_batch_is_filled_with_the_samples_over_again() -> None:
-    feeds = (Feed("i", "ids", "int64", 8),)
-    assert feed_batch(Samples(), feeds, 4, 7)["i"].tolist() == [4, 5, 6, 4, 5, 6, 4, 5]
-    assert feed_batch(Samples(), feeds, 0, 8)["i"].tolist() == list(range(8))
-
-
-# -------------------------------------------------------------------------------------- infer
-
-
-@pytest.mark.parametrize("fixed", [1, 2, 3, 4, 7, 10, 16])
-@pytest.mark.parametrize(("start", "stop"), [(0, 10), (3, 10), (4, 5)])
-def test_a_fixed_batch_gives_the_same_outputs(fixed: int, start: int, stop: int) -> None:
-    runner = FakeRunner(fixed)
-    np.testing.assert_array_equal(run(runner, start, stop, fixed), 2 * X[start:stop])
-    assert runner.sizes == [fixed] * -(-(stop - start) // fixed)
-
-
-def test_an_open_batch_is_one_run() -> None:
-    runner = FakeRunner()
-    np.testing.assert_array_equal(run(runner, 1, 9), 2 * X[1:9])
-    assert runner.sizes == [8]
-
-
-@pytest.mark.parametrize(
-    ("answer", "shape"),
-    [
-        (lambda x: np.float32(x.sum()), (4,)),  # a loss
-        (lambda x: np.zeros((7, len(x), 2)), (4, 7, 1, 2)),  # time first
-        (lambda x: np.zeros((0, 6)), (4, 0, 6)),  # nothing was detected
-    ],
-)
-def test_outputs_that_do_not_count_samples_are_run_one_by_one(
-    answer: Any, shape: tuple[int, ...]
-) -> None:
-    runner = FakeRunner(answer=lambda x: np.asarray(answer(x)))
-    got = run(runner, 2, 6)
-    assert got.shape == shape
-    assert runner.sizes == [4, 1, 1, 1, 1]
-    if shape == (4,):
-        np.testing.assert_allclose(got, X[2:6].reshape(4, -1).sum(axis=1), rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [lambda x: np.float32(3.0), lambda x: np.zeros((7, len(x), 2)), lambda x: np.zeros((0, 6))],
-)
-def test_a_fixed_batch_must_come_out_again(answer: Any) -> None:
-    with pytest.raises(RequestError, match="its output 'y' has shape") as caught:
-        run(FakeRunner(4, lambda x: np.asarray(answer(x))), 0, 4, 4)
-    assert caught.value.code == "output-without-samples"
-    assert "first dimension" in caught.value.hint
-
-
-def test_padding_is_cut_off_by_samples_not_by_a_lucky_size() -> None:
-    # Four outputs of which two are wanted; the second dimension is four as well.
-    got = run(FakeRunner(4, lambda x: np.repeat(x[:, :1], 4, axis=1)), 8, 10, 4)
-    np.testing.assert_array_equal(got, np.repeat(X[8:10, :1], 4, axis=1))
-
-
-def test_shapes_that_vary_with_the_data() -> None:
-    widths = iter((2, 3))
-    with pytest.raises(MeasurementError, match="another shape") as caught:
-        run(FakeRunner(2, lambda x: np.zeros((2, next(widths)))), 0, 4, 2)
-    assert caught.value.code == "output-shape-varies"
-
-
-@pytest.mark.parametrize(
-    "dtype", [ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2, ml_dtypes.int4]
-)
-def test_types_beyond_numpy_become_float32(dtype: Any) -> None:
-    got = run(FakeRunner(answer=lambda x: np.array([[1, -2], [0, 3]]).astype(dtype)), 0, 2)
-    assert got.dtype == np.float32
-    assert got.tolist() == [[1, -2], [0, 3]]
-
-
-@pytest.mark.parametrize("values", [np.array(["a", "b"]), np.array(["a", "b"], dtype=object)])
-def test_text_is_refused(values: NDArray[Any]) -> None:
-    with pytest.raises(RequestError, match="text") as caught:
-        run(FakeRunner(answer=lambda x: values), 0, 2)
-    assert caught.value.hint
-
-
-# ------------------------------------------------------------------------------------- engine
-
-
-class FakeWorker:
-    """Calls functions in this process, with a workspace of its own."""
-
-    def __init__(self, runner: FakeRunner) -> None:
-        self.workspace = workspace_of(runner)
-
-    def call(self, stage: str, function: Any, *args: Any) -> Any:
-        if function is open_samples:
-            return Samples.samples
-        return function(self.workspace, *args)
-
-    def begin(self, stage: str, function: Any, *args: Any) -> Any:
-        return lambda: function(self.workspace, *args)
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.seen: list[tuple[list[float], list[float], list[float]]] = []
-
-    def update(self, labels: Any, original: Any, compressed: Any) -> None:
-        self.seen.append(
-            (labels.tolist(), original["y"][:, 0].tolist(), compressed["y"][:, 0].tolist())
+def engine_of(
+    pairs: int,
+    make: Callable[[], Dataset] = Samples,
+    fixed: tuple[int | None, int | None] = (None, None),
+) -> LocalEngine:
+    return LocalEngine(
+        *(
+            (
+                live(FakeWorker(FakeRunner(fixed[0]), make)),
+                live(FakeWorker(FakeRunner(fixed[1], triple), make)),
+            )
+            for _ in range(pairs)
         )
-
-
-def test_each_model_takes_as_many_samples_at_once_as_was_asked_for_it() -> None:
-    original, compressed = FakeRunner(), FakeRunner()
-    feeds = (Feed("input", "x", "float32", None),)
-    meter = Recorder()
-    LocalEngine(FakeWorker(original), FakeWorker(compressed)).evaluate(  # type: ignore[arg-type]
-        Pass(
-            data=DataRequest(),
-            samples=10,
-            batch_sizes=(2, 5),
-            original=feeds,
-            compressed=feeds,
-        ),
-        lambda start, stop: np.arange(10)[start:stop],
-        [meter],
-        lambda done: None,
     )
-    # Five samples are shown at a time: in three runs of the one, in a single one of the other.
-    assert original.sizes == [2, 2, 1, 2, 2, 1]
-    assert compressed.sizes == [5, 5]
-    assert [len(labels) for labels, *_ in meter.seen] == [5, 5]
-    assert all(a == b for _, a, b in meter.seen)
+
+
+def rows_of(indices: Collection[int], labels: bool = True) -> list[tuple[int, Any, float, float]]:
+    """What both models and the labels say: x is 2i, the label 10i."""
+    return [(i, 10 * i if labels else None, 4.0 * i, 6.0 * i) for i in indices]
+
+
+# ------------------------------------------------------------------------------------ one pair
+
+
+def test_each_model_takes_as_many_samples_at_once_as_was_asked_for_it(data: Any) -> None:
+    original, compressed = FakeRunner(), FakeRunner(answer=triple)
+    engine = LocalEngine((live(FakeWorker(original)), live(FakeWorker(compressed))))
+    seen = engine.evaluate(a_pass(10, (2, 5), answers=LABELS), Recorder, lambda done: None)
+    # One sample tells the size of the outputs. Then five are shown at a time: in three runs of the
+    # one, in a single one of the other.
+    assert original.sizes == [1, 2, 2, 1, 2, 2, 1]
+    assert compressed.sizes == [1, 5, 5]
+    assert seen.tally.batches == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    assert seen.tally.rows == rows_of(range(10))
+    assert seen.broken == {}
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 10, 64])
-def test_every_sample_is_shown_once_to_every_meter(size: int) -> None:
-    original = FakeWorker(FakeRunner())
-    compressed = FakeWorker(FakeRunner(4, lambda x: x * 3))
-    meters = Recorder(), Recorder()
+def test_every_sample_is_shown_once(size: int, data: Any) -> None:
     progress: list[int] = []
-    LocalEngine(original, compressed).evaluate(  # type: ignore[arg-type]
-        Pass(
-            data=DataRequest(),
-            samples=10,
-            batch_sizes=(size, size),
-            original=(Feed("input", "x", "float32", None),),
-            compressed=(Feed("input", "x", "float64", 4),),
-        ),
-        lambda start, stop: np.arange(10)[start:stop],
-        meters,
-        progress.append,
+    engine = engine_of(1, fixed=(None, 4))
+    seen = engine.evaluate(
+        a_pass(10, (size, size), fixed=(None, 4), answers=LABELS), Recorder, progress.append
     )
-    for meter in meters:
-        labels, a, b = (
-            [value for part in column for value in part] for column in zip(*meter.seen, strict=True)
+    assert seen.tally.rows == rows_of(range(10))
+    # A whole number of what the second model insists on.
+    step = max(4, size // 4 * 4)
+    assert progress == [*range(step, 10, step), 10]
+
+
+def test_without_answers_there_are_no_labels(data: Any) -> None:
+    seen = engine_of(1).evaluate(a_pass(5), Recorder, lambda done: None)
+    assert seen.tally.rows == rows_of(range(5), labels=False)
+
+
+def test_a_part_of_the_data(data: Any) -> None:
+    seen = engine_of(1).evaluate(a_pass(7, start=3), Recorder, lambda done: None)
+    assert [row[0] for row in seen.tally.rows] == [3, 4, 5, 6]
+
+
+def test_batches_end_where_shapes_change(data: Any) -> None:
+    def make() -> Dataset:
+        return Samples(edges=[1, 5, 6])
+
+    data(make)
+    seen = engine_of(1, make).evaluate(a_pass(10), Recorder, lambda done: None)
+    assert seen.tally.batches == [[0], [1, 2, 3, 4], [5], [6, 7, 8, 9]]
+
+
+# --------------------------------------------------------------------------------- the pipeline
+
+
+def test_the_models_are_at_the_next_batch_while_the_last_is_taken_in(data: Any) -> None:
+    original, compressed = FakeWorker(FakeRunner()), FakeWorker(FakeRunner())
+    at_work: list[tuple[int, int]] = []
+
+    class Watching(Recorder):
+        def update(self, batch: Any) -> None:
+            at_work.append((original.under_way, compressed.under_way))
+
+    LocalEngine((live(original), live(compressed))).evaluate(
+        a_pass(10, (4, 4)), Watching, lambda done: None
+    )
+    assert at_work == [(1, 1), (1, 1), (0, 0)]
+
+
+def test_what_is_stored_is_written_while_the_models_are_at_the_next_batch(data: Any) -> None:
+    worker = FakeWorker(FakeRunner())
+    at_work: list[int] = []
+
+    class Writing:
+        def write(self, start: int, stop: int, part: Any) -> None:
+            at_work.append(worker.under_way)
+
+    source = Recorded(live(worker), Writing())  # type: ignore[arg-type]
+    LocalEngine((source, live(FakeWorker(FakeRunner())))).evaluate(
+        a_pass(10, (4, 4)), Recorder, lambda done: None
+    )
+    assert at_work == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("sample_bytes", "step"),
+    [(1, 64), (10**6, 64), (2 * 10**6, 32), (64 * 10**6, 1), (10**9, 1)],
+)
+def test_outputs_at_a_time_stay_below_64_MB(sample_bytes: int, step: int) -> None:
+    assert at_a_time(a_pass(10, (64, 8)), sample_bytes) == step
+
+
+@pytest.mark.parametrize(
+    ("fixed", "batch", "sample_bytes", "step"),
+    [(16, 64, 1, 64), (48, 64, 1, 48), (100, 64, 1, 100), (16, 64, 10**7, 16), (1, 1, 1, 1)],
+)
+def test_a_fixed_batch_is_never_cut(fixed: int, batch: int, sample_bytes: int, step: int) -> None:
+    assert at_a_time(a_pass(10, (batch, 1), fixed=(None, fixed)), sample_bytes) == step
+
+
+def test_outputs_that_grow_are_asked_for_in_smaller_steps(
+    data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compaudit.engines.walk.MOST_BYTES", 64)
+
+    # A float64 a sample at first; from sample 8 on sixteen times as much.
+    def grow(x: NDArray[Any]) -> NDArray[Any]:
+        return np.zeros((len(x), 1 if x[0, 0] < 16 else 16))
+
+    def make() -> Dataset:
+        return Samples(24, edges=[8])
+
+    data(make)
+    seen = LocalEngine(
+        (live(FakeWorker(FakeRunner(answer=grow), make)), live(FakeWorker(FakeRunner(), make)))
+    ).evaluate(a_pass(24, (64, 64)), Recorder, lambda done: None)
+    assert [len(batch) for batch in seen.tally.batches] == [8, 8, *[1] * 8]
+
+
+# ------------------------------------------------------------------------------ broken samples
+
+
+@given(
+    bad=st.sets(st.integers(0, 19)),
+    unlabelled=st.sets(st.integers(0, 19)),
+    step=st.integers(1, 8),
+    pairs=st.integers(1, 3),
+)
+def test_broken_samples_are_in_no_batch(
+    bad: set[int], unlabelled: set[int], step: int, pairs: int
+) -> None:
+    def make() -> Dataset:
+        return Samples(20, bad, unlabelled)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("compaudit.engines.labels.open_data", lambda request: make())
+        evaluation = a_pass(20, (step, step), answers=LABELS)
+        left = sorted(set(range(20)) - bad - unlabelled)
+        if not left:
+            with pytest.raises(RequestError) as caught:
+                engine_of(pairs, make).evaluate(evaluation, Recorder, lambda done: None)
+            assert caught.value.code == "no-readable-samples"
+            return
+        seen = engine_of(pairs, make).evaluate(evaluation, Recorder, lambda done: None)
+    assert seen.tally.rows == rows_of(left)
+    assert list(seen.broken) == sorted(bad | unlabelled)
+    assert all(reason in ("it is torn", "it has no label") for reason in seen.broken.values())
+
+
+def test_both_models_must_have_read_the_same_samples(data: Any) -> None:
+    engine = LocalEngine(
+        (
+            live(FakeWorker(FakeRunner(), Samples)),
+            live(FakeWorker(FakeRunner(), lambda: Samples(bad=[6]))),
         )
-        assert labels == list(range(10))
-        assert a == (2 * X[:, 0]).tolist()
-        assert b == (3 * X[:, 0]).tolist()
-    assert progress == [*range(size, 10, size), 10]
+    )
+    with pytest.raises(MeasurementError, match="only one of the two models could read sample 6"):
+        engine.evaluate(a_pass(10), Recorder, lambda done: None)
+
+
+# -------------------------------------------------------------------------------- several pairs
+
+
+@pytest.mark.parametrize(
+    ("samples", "step", "pairs", "shards"),
+    [
+        (100, 10, 1, [(0, 100)]),
+        (80, 10, 2, [(a, a + 10) for a in range(0, 80, 10)]),
+        (25, 10, 2, [(0, 10), (10, 20), (20, 25)]),
+        (165, 10, 2, [(a, min(a + 30, 165)) for a in range(0, 165, 30)]),
+        (3, 10, 4, [(0, 3)]),
+    ],
+)
+def test_shards_are_whole_steps(
+    samples: int, step: int, pairs: int, shards: list[tuple[int, int]]
+) -> None:
+    assert cut(0, samples, step, pairs) == shards
+
+
+@given(
+    start=st.integers(0, 50),
+    samples=st.integers(1, 500),
+    step=st.integers(1, 70),
+    pairs=st.integers(1, 9),
+)
+def test_shards_cover_every_sample_once(start: int, samples: int, step: int, pairs: int) -> None:
+    shards = cut(start, start + samples, step, pairs)
+    assert [i for a, b in shards for i in range(a, b)] == list(range(start, start + samples))
+    assert all((a - start) % step == 0 for a, _ in shards)
+    assert len(shards) <= 4 * pairs
+
+
+@given(
+    samples=st.integers(1, 60),
+    sizes=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    pairs=st.integers(2, 4),
+)
+def test_several_pairs_see_the_batches_of_one(
+    samples: int, sizes: tuple[int, int], pairs: int
+) -> None:
+    def make() -> Dataset:
+        return Samples(samples)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("compaudit.engines.labels.open_data", lambda request: make())
+        evaluation = a_pass(samples, sizes, answers=LABELS)
+        alone = engine_of(1, make).evaluate(evaluation, Recorder, lambda done: None)
+        progress: list[int] = []
+        together = engine_of(pairs, make).evaluate(evaluation, Recorder, progress.append)
+    assert together.tally.rows == alone.tally.rows == rows_of(range(samples))
+    assert together.tally.batches == alone.tally.batches
+    assert progress[-1] == samples
+    assert progress == sorted(progress)
+
+
+def test_every_pair_gets_work_to_do(data: Any) -> None:
+    data(lambda: Samples(64))
+    both = threading.Barrier(2, timeout=10)
+    first_time = threading.local()
+
+    def meet(x: NDArray[Any]) -> NDArray[Any]:
+        if threading.current_thread() is not threading.main_thread() and not hasattr(
+            first_time, "met"
+        ):
+            first_time.met = True
+            both.wait()
+        return x
+
+    pairs = [
+        tuple(live(FakeWorker(FakeRunner(answer=meet), lambda: Samples(64))) for _ in range(2))
+        for _ in range(2)
+    ]
+    seen = LocalEngine(*pairs).evaluate(a_pass(64), Recorder, lambda done: None)  # type: ignore[arg-type]
+    assert len(seen.tally.rows) == 64
+
+
+def test_more_pairs_load_when_they_begin(data: Any) -> None:
+    data(lambda: Samples(64))
+    loaded: list[tuple[Any, bool]] = []
+
+    def load(worker: Any) -> None:
+        loaded.append((worker, threading.current_thread() is threading.main_thread()))
+
+    first, *more = (FakeWorker(FakeRunner(), lambda: Samples(64)) for _ in range(4))
+    engine = LocalEngine(
+        (live(first), live(more[0])),
+        (Live(more[1], load), Live(more[2], load)),  # type: ignore[arg-type]
+    )
+    engine.evaluate(a_pass(64), Recorder, lambda done: None)
+    assert loaded == [(more[1], False), (more[2], False)]
+
+
+@pytest.mark.parametrize("pairs", [1, 2])
+def test_each_pair_opens_the_data_once_for_all_its_shards(
+    pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[None] = []
+
+    def open_data(request: Any) -> Dataset:
+        opened.append(None)
+        return Samples(64)
+
+    monkeypatch.setattr("compaudit.engines.labels.open_data", open_data)
+    engine_of(pairs, lambda: Samples(64)).evaluate(a_pass(64), Recorder, lambda done: None)
+    assert len(opened) == pairs
+
+
+def test_the_first_failure_stops_all_pairs(data: Any) -> None:
+    data(lambda: Samples(1000))
+    began = threading.Event()
+
+    class Dying(FakeWorker):
+        def begin(self, stage: str, function: Any, *args: Any) -> Any:
+            def wait() -> Any:
+                began.wait(10)
+                raise MeasurementError("m.onnx crashed", code="crashed", model="m.onnx")
+
+            return wait
+
+    class Waiting(FakeWorker):
+        """Answers when it is killed, as a worker does whose pipe closes."""
+
+        def begin(self, stage: str, function: Any, *args: Any) -> Any:
+            def wait() -> Any:
+                began.set()
+                until = time.monotonic() + 10
+                while not self.killed and time.monotonic() < until:
+                    time.sleep(0.001)
+                assert self.killed
+                raise MeasurementError("killed", code="crashed", model="other")
+
+            return wait
+
+    def make() -> Dataset:
+        return Samples(1000)
+
+    waiting = [Waiting(FakeRunner(), make) for _ in range(2)]
+    engine = LocalEngine(
+        (live(waiting[0]), live(waiting[1])),
+        (live(Dying(FakeRunner(), make)), live(Dying(FakeRunner(), make))),
+    )
+    threads = threading.active_count()
+    with pytest.raises(MeasurementError, match=r"m\.onnx crashed"):
+        engine.evaluate(a_pass(1000), Recorder, lambda done: None)
+    assert threading.active_count() == threads

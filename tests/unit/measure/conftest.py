@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -5,6 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+# pytest's importlib mode puts no test folder on the path; what tests share is beside this file.
+sys.path.append(str(Path(__file__).parent))
 
 SAMPLES = Path(__file__).parents[3] / "sample_models"
 

@@ -81,3 +81,8 @@ def test_outputs_are_compared_in_batches_of_each_model() -> None:
     assert evaluation_batch(chosen, "original") == 64
     assert evaluation_batch(chosen, "compressed") == 8
     assert evaluation_batch(config(batch_size=16), "original") == 16
+
+
+def test_sequences_are_evaluated_one_by_one_unless_asked_otherwise() -> None:
+    assert evaluation_batch(config(task="causal-lm"), "original") == 1
+    assert evaluation_batch(config(task="causal-lm", batch_size=4), "compressed") == 4

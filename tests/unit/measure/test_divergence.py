@@ -3,12 +3,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from known_outputs import batches, divergence_of, tallied
 from numpy.typing import NDArray
 from scipy import special, stats
 from scipy.spatial import distance
 
 from compaudit.errors import RequestError
-from compaudit.measure.divergence import DivergenceMeter
+from compaudit.measure.recipe import Question
 from compaudit.results import Divergence
 
 Pair = tuple[NDArray[Any], NDArray[Any]]
@@ -26,18 +27,10 @@ def measured(
     output: str | None = None,
     mapping: dict[str, str] | None = None,
 ) -> tuple[Divergence, dict[str, str]]:
-    a = original if isinstance(original, dict) else {"logits": original}
-    b = compressed if isinstance(compressed, dict) else {"logits": compressed}
-    meter = DivergenceMeter(mapping or {}, named=True, classes=classes, output=output)
-    samples = len(next(iter(a.values())))
-    for start in range(0, samples, size):
-        meter.update(
-            None,
-            {name: values[start : start + size] for name, values in a.items()},
-            {name: values[start : start + size] for name, values in b.items()},
-        )
-    result, skipped = meter.result("data", 0.95)
-    return result, {entry.metric: entry.reason for entry in skipped}
+    question = Question(
+        task="classification" if classes else "auto", output=output, mapping=mapping or {}
+    )
+    return divergence_of(tallied(question, original, compressed, size=size))
 
 
 def check_against_scipy(result: Divergence, q: NDArray[Any], p: NDArray[Any]) -> None:
@@ -301,10 +294,10 @@ def test_names_with_quotes_in_reasons() -> None:
 
 
 def test_shapes_are_checked_in_every_batch(logits: Logits) -> None:
-    meter = DivergenceMeter({}, named=True, classes=False, output=None)
-    meter.update(None, {"x": np.ones((4, 2, 3))}, {"x": np.ones((4, 2, 3))})
+    tally = tallied(Question(), np.ones((4, 2, 3)), np.ones((4, 2, 3)))
+    (other,) = batches(np.ones((4, 2, 1)), np.ones((4, 2, 3)))
     with pytest.raises(RequestError, match="shape"):
-        meter.update(None, {"x": np.ones((4, 2, 1))}, {"x": np.ones((4, 2, 3))})
+        tally.update(other)
 
 
 def test_one_sample_has_no_interval(logits: Logits) -> None:

@@ -3,7 +3,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from compaudit.measure import numerical
 from compaudit.measure.numerical import NumericalError
 from compaudit.results import OutputError
 
@@ -43,6 +46,66 @@ def test_batches_do_not_matter(size: int) -> None:
     got, _ = parts.result()
     for name in ("max_abs_error", "mean_abs_error", "sqnr_db", "cosine"):
         assert getattr(got, name) == pytest.approx(getattr(whole, name), rel=1e-12)
+
+
+@given(st.permutations(range(6)), st.integers(0, 2**32 - 1))
+def test_parts_merge_to_the_whole(order: list[int], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    # Sums that cancel, and numbers of very different sizes.
+    a = random.normal(size=(30, 7)) * 10.0 ** random.integers(-6, 6, (30, 1))
+    b = -a + random.normal(size=a.shape) * 1e-3
+    whole, _ = measured(a, b)
+    merged = NumericalError()
+    for place in order:
+        part = NumericalError()
+        part.update(a[place * 5 : place * 5 + 5], b[place * 5 : place * 5 + 5])
+        merged.merge(part)
+    got, reasons = merged.result()
+    assert reasons == {}
+    for name in ("max_abs_error", "mean_abs_error", "sqnr_db", "cosine"):
+        assert getattr(got, name) == pytest.approx(getattr(whole, name), rel=1e-12)
+
+
+def test_sums_do_not_gather_rounding_errors() -> None:
+    error, total = NumericalError(), NumericalError()
+    error.update(np.array([1e16]), np.array([0.0]))
+    for _ in range(1000):
+        error.update(np.array([0.5]), np.array([0.0]))  # lost, one by one
+    total.merge(error)
+    for sums in (error, total):
+        assert sums.result()[0].mean_abs_error == (1e16 + 500) / 1001
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_the_first_broken_samples_are_listed(order: tuple[int, ...]) -> None:
+    a = np.zeros((30, 4))
+    a[[3, 8, 9, 15, 27], 1] = np.nan
+    merged = NumericalError()
+    for place in order:
+        here = np.arange(place * 10, place * 10 + 10)
+        part = NumericalError()
+        part.update(a[here], np.zeros((10, 4)), here + 100)
+        merged.merge(part)
+    assert merged.broken_samples == [103, 108, 109]
+    assert "5 of 120" in merged.result()[1]["cosine"]
+    assert "first in sample 103" in merged.result()[1]["cosine"]
+
+
+@pytest.mark.parametrize("elements", [1, 5, 64])
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, elements: int) -> None:
+    a = np.random.default_rng(0).normal(size=(9, 3, 2))
+    a[4, 2, 1] = np.inf
+    monkeypatch.setattr(numerical, "_BLOCK_ELEMENTS", elements)
+    error = NumericalError()
+    error.update(a, np.zeros(a.shape))
+    assert error.broken_samples == [4]
+    assert error.nonfinite == [1, 0]
+    monkeypatch.undo()
+    whole, _ = measured(a[:4], np.ones((4, 3, 2)))
+    monkeypatch.setattr(numerical, "_BLOCK_ELEMENTS", elements)
+    parts, _ = measured(a[:4], np.ones((4, 3, 2)))
+    assert parts.mean_abs_error == pytest.approx(whole.mean_abs_error, rel=1e-15)
+    assert parts.sqnr_db == pytest.approx(whole.sqnr_db, rel=1e-14)
 
 
 def test_identical_outputs() -> None:

@@ -1,14 +1,10 @@
-from typing import Any
-
 import numpy as np
 import pytest
 
-from compaudit.engines.base import Outputs
 from compaudit.errors import RequestError
 from compaudit.measure.outputs import (
     OutputPair,
     Renaming,
-    UnderPairNames,
     check_shapes,
     match_outputs,
 )
@@ -111,36 +107,17 @@ def test_an_unknown_model_output() -> None:
 # ---------------------------------------------------------------------------- the pair's names
 
 
-class Recorder:
-    """Keeps the names and first numbers of the outputs that it is shown."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[dict[str, float], dict[str, float]]] = []
-
-    def update(self, labels: Any, original: Outputs, compressed: Outputs) -> None:
-        self.seen.append(
-            (
-                {name: float(array.flat[0]) for name, array in original.items()},
-                {name: float(array.flat[0]) for name, array in compressed.items()},
-            )
-        )
-
-
 def test_each_model_has_its_own_names_for_the_outputs_of_the_pair() -> None:
-    recorder = Recorder()
-    meter = UnderPairNames(
-        [recorder],
-        Renaming("original", {"scores": "logits"}),
-        Renaming("compressed", {"scores": "y", "y": "scores"}),
-    )
-    meter.update(
-        None,
-        {"logits": np.full(2, 1.0), "boxes": np.full(2, 2.0)},
-        {"scores": np.full(2, 3.0), "y": np.full(2, 4.0), "boxes": np.full(2, 5.0)},
-    )
-    assert recorder.seen == [
-        ({"scores": 1.0, "boxes": 2.0}, {"y": 3.0, "scores": 4.0, "boxes": 5.0})
-    ]
+    first = Renaming("original", {"scores": "logits"})
+    second = Renaming("compressed", {"scores": "y", "y": "scores"})
+    assert list(first.apply(outputs("logits", "boxes"))) == ["scores", "boxes"]
+    given = {"scores": np.full(2, 3.0), "y": np.full(2, 4.0), "boxes": np.full(2, 5.0)}
+    renamed = second.apply(given)
+    assert {name: array[0] for name, array in renamed.items()} == {
+        "y": 3.0,
+        "scores": 4.0,
+        "boxes": 5.0,
+    }
 
 
 @pytest.mark.parametrize(

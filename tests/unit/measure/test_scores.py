@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import special
 
-from compaudit.measure.scores import ScoreReader, class_scores, looks_like_classes
+from compaudit.measure.scores import Evidence, class_scores, kinds_of, looks_like_classes
 
 
 def rows_of(kinds: str, classes: int = 4, seed: int = 0) -> np.ndarray:
@@ -17,18 +19,15 @@ def rows_of(kinds: str, classes: int = 4, seed: int = 0) -> np.ndarray:
     return rows
 
 
-def kinds_of(original: np.ndarray, compressed: np.ndarray, size: int) -> tuple[str, str]:
-    reader = ScoreReader()
-    batches = []
+def found(original: np.ndarray, compressed: np.ndarray, size: int) -> tuple[str, str]:
+    """What the kinds turn out to be, where 64 rows are looked at."""
+    evidence = Evidence(64), Evidence(64)
     for start in range(0, len(original), size):
-        batches += reader.read(
-            None, original[start : start + size], compressed[start : start + size]
-        )
-    batches += reader.finish()
-    assert sum(len(batch.original.usable) for batch in batches) == len(original)
-    assert reader.finish() == []
-    assert reader.kinds is not None
-    return reader.kinds
+        here = slice(start, start + size)
+        indices = np.arange(len(original))[here]
+        evidence[0].update(original[here], indices)
+        evidence[1].update(compressed[here], indices)
+    return kinds_of(*evidence)
 
 
 # ---------------------------------------------------------------------------------- what it is
@@ -49,25 +48,46 @@ def kinds_of(original: np.ndarray, compressed: np.ndarray, size: int) -> tuple[s
 )
 def test_kind_does_not_depend_on_batches(rows: str, kind: str, size: int) -> None:
     values = rows_of(rows)
-    assert kinds_of(values, values, size) == (kind, kind)
+    assert found(values, values, size) == (kind, kind)
 
 
-@pytest.mark.parametrize("size", [1, 64, 300, 1000])
-def test_the_first_256_samples_decide(size: int) -> None:
-    values = rows_of("p" * 256 + "l" * 44)
-    assert kinds_of(values, values, size) == ("probabilities", "probabilities")
-    values = rows_of("p" * 255 + "l" * 45)
-    assert kinds_of(values, values, size) == ("logits", "logits")
+@pytest.mark.parametrize("size", [1, 64, 100, 1000])
+def test_the_first_rows_decide(size: int) -> None:
+    values = rows_of("p" * 64 + "l" * 36)
+    assert found(values, values, size) == ("probabilities", "probabilities")
+    values = rows_of("p" * 63 + "l" * 37)
+    assert found(values, values, size) == ("logits", "logits")
+
+
+@pytest.mark.parametrize("size", [1, 5, 12])
+def test_every_token_of_a_sample_is_a_row(size: int) -> None:
+    values = rows_of("p" * 60 + "l" + "p" * 35).reshape(12, 8, 4)
+    assert found(values, values, size) == ("logits", "logits")
+    values = rows_of("p" * 64 + "l" * 32).reshape(12, 8, 4)
+    assert found(values, values, size) == ("probabilities", "probabilities")
+
+
+@given(st.permutations(range(10)), st.integers(0, 99))
+def test_evidence_of_parts_merges_in_any_order(order: list[int], odd: int) -> None:
+    values = rows_of("p" * odd + "l" + "p" * (99 - odd))
+    merged = Evidence(64)
+    for place in order:
+        here = np.arange(place * 10, place * 10 + 10)
+        part = Evidence(64)
+        part.update(values[here], here)
+        merged.merge(part)
+    assert merged.settled
+    assert merged.exact == merged.near == (odd >= 64)
 
 
 def test_each_model_has_its_own_kind() -> None:
     logits = rows_of("l" * 9)
-    assert kinds_of(logits, special.softmax(logits, axis=1), 4) == ("logits", "probabilities")
+    assert found(logits, special.softmax(logits, axis=1), 4) == ("logits", "probabilities")
 
 
 def test_log_probabilities_are_read_as_logits() -> None:
     log = special.log_softmax(rows_of("l" * 9), axis=1)
-    assert kinds_of(log, log, 4) == ("logits", "logits")
+    assert found(log, log, 4) == ("logits", "logits")
     np.testing.assert_allclose(class_scores(log, "logits").log, log, atol=1e-12)
 
 
@@ -75,22 +95,22 @@ def test_a_softmax_of_eight_bits_is_believed_beside_an_exact_one() -> None:
     exact = special.softmax(rows_of("l" * 50, classes=40), axis=1)
     coarse = np.round(exact * 256) / 256
     assert np.abs(coarse.sum(axis=1) - 1).max() > 0.005  # it does not sum to one
-    assert kinds_of(exact, coarse, 7) == ("probabilities", "probabilities")
-    assert kinds_of(coarse, exact, 7) == ("probabilities", "probabilities")
-    assert kinds_of(coarse, coarse, 7) == ("logits", "logits")
-    assert kinds_of(exact, rows_of("l" * 50, classes=40), 7) == ("probabilities", "logits")
+    assert found(exact, coarse, 7) == ("probabilities", "probabilities")
+    assert found(coarse, exact, 7) == ("probabilities", "probabilities")
+    assert found(coarse, coarse, 7) == ("logits", "logits")
+    assert found(exact, rows_of("l" * 50, classes=40), 7) == ("probabilities", "logits")
 
 
-def test_nothing_is_held_back_longer_than_needed() -> None:
-    reader = ScoreReader()
-    softmax = rows_of("p" * 100)
-    assert reader.read(None, softmax, softmax) == []
-    assert reader.read(None, softmax, softmax) == []
-    assert len(reader.read(None, softmax, softmax)) == 3
-    assert len(reader.read(None, softmax, softmax)) == 1
-    hopeless = ScoreReader()
-    nan = np.full((300, 4), np.nan)
-    assert len(hopeless.read(None, nan, nan)) == 1  # or the data would pile up
+def test_it_is_settled_when_nothing_can_change_it() -> None:
+    logits, probabilities, nan = Evidence(64), Evidence(64), Evidence(64)
+    logits.update(rows_of("pl"), np.arange(2))
+    assert logits.settled
+    probabilities.update(rows_of("p" * 63), np.arange(63))
+    assert not probabilities.settled
+    probabilities.update(rows_of("p" * 63), np.arange(63, 126))
+    assert probabilities.settled
+    nan.update(rows_of("n" * 64), np.arange(64))  # or the data would pile up
+    assert nan.settled
 
 
 # ------------------------------------------------------------------------------ what it says
@@ -131,7 +151,7 @@ def test_rows_that_are_not_numbers(bad: float, kind: str) -> None:
     rows[1, 2] = bad
     scores = class_scores(rows, kind)  # type: ignore[arg-type]
     assert scores.usable.tolist() == [True, False, True]
-    assert scores.log.shape == (2, 6)
+    assert np.isnan(scores.log).all(axis=1).tolist() == [False, True, False]
     assert scores.predicted.tolist() == [0, -1, 0]
     assert not scores.top5[1].any()
 
@@ -145,15 +165,32 @@ def test_rows_that_are_no_distribution(row: list[float]) -> None:
 def test_logits_too_far_apart_for_float64() -> None:
     scores = class_scores(np.array([[1.7e308, -1.7e308], [1.0, 2.0]]), "logits")
     assert scores.usable.tolist() == [False, True]
-    assert np.isfinite(scores.log).all()
+    assert np.isfinite(scores.log[1]).all()
     assert scores.predicted.tolist() == [0, 1]
 
 
-def test_five_highest() -> None:
-    rows = np.random.default_rng(3).normal(size=(40, 11))
-    top5 = class_scores(rows, "logits").top5
-    for row, mask in zip(rows, top5, strict=True):
-        assert set(np.flatnonzero(mask)) == set(sorted(range(11), key=lambda c: -row[c])[:5])
+def test_a_masked_class_is_impossible() -> None:
+    rows = np.array([[-np.inf, 1.0, 1.0], [-np.inf, 0.0, 2.0], [-np.inf, -np.inf, -np.inf]])
+    masked = np.array([[True, False, False], [False, False, False], [True, True, True]])
+    scores = class_scores(rows, "logits", masked)
+    # The second is an infinity that the other model does not have; the third leaves no class.
+    assert scores.usable.tolist() == [True, False, False]
+    assert scores.log[0].tolist() == pytest.approx([-np.inf, np.log(0.5), np.log(0.5)])
+    assert scores.predicted.tolist() == [1, -1, -1]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("classes", [6, 11, 2047, 2048, 2049, 5000])
+def test_five_highest(classes: int, ties: bool) -> None:
+    rows = np.random.default_rng(3).normal(size=(40, classes))
+    if ties:
+        rows = np.round(rows)
+    rows[7, 5], rows[8, 0] = np.nan, -np.inf
+    masked = rows == -np.inf
+    top5 = class_scores(rows, "logits", masked).top5
+    for place, (row, mask) in enumerate(zip(rows, top5, strict=True)):
+        highest = sorted(range(classes), key=lambda c, row=row: -row[c])[:5]
+        assert set(np.flatnonzero(mask)) == (set() if place == 7 else set(highest))
 
 
 def test_of_equal_scores_the_first_classes_are_on_top() -> None:

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 from compaudit.config import Config, ModelOptions, Which
-from compaudit.data.base import Feed
+from compaudit.data.base import Answers, ArrayInfo, Feed
+from compaudit.data.spool import SpoolWriter
 from compaudit.errors import RequestError
-from compaudit.measure.accuracy import choose_task
 from compaudit.measure.signature import (
     Samples,
     Signature,
     choose_samples,
     feeds_of,
+    given_samples,
     require_inputs,
     require_labels,
     sizes_of_one_sample,
@@ -64,6 +65,58 @@ def test_no_labels(tmp_path: Path) -> None:
     assert "'labels'" in caught.value.hint
 
 
+def test_data_that_is_open_already_is_taken(tmp_path: Path) -> None:
+    given = labelled(tmp_path, [3, 1, 2])
+    one = takes(config(), "original", Value("x", "", None))
+    assert choose_samples(config(), [one], given) is given
+
+
+def test_tokens_are_fed_and_answers_too(tmp_path: Path) -> None:
+    ids, mask = np.int64([[5, 6, 7], [8, 9, 0]]), np.int64([[1, 1, 1], [1, 1, 0]])
+    np.savez(tmp_path / "data.npz", input_ids=ids, attention_mask=mask)
+    samples = given_samples(config(data=str(tmp_path / "data.npz"), task="causal-lm"))
+    assert samples is not None
+    assert samples.answers == Answers("input_ids", tokens=True, mask="attention_mask")
+    assert samples.labels == "input_ids"
+    assert [array.name for array in samples.inputs] == ["input_ids", "attention_mask"]
+
+
+def test_answers_beside_tokens_are_not_fed(tmp_path: Path) -> None:
+    ids = np.int64([[5, 6, 7], [8, 9, 0]])
+    np.savez(tmp_path / "data.npz", input_ids=ids, labels=ids)
+    samples = given_samples(config(data=str(tmp_path / "data.npz"), task="causal-lm"))
+    assert samples is not None
+    assert samples.labels == "labels"
+    assert [array.name for array in samples.inputs] == ["input_ids"]
+
+
+def test_accuracy_alone_wants_a_task_that_has_one(tmp_path: Path) -> None:
+    samples = labelled(tmp_path, [3, 1, 2])
+    require_labels(config(measurements=("accuracy",)), samples)
+    with pytest.raises(RequestError) as caught:
+        require_labels(config(measurements=("accuracy",), task="embedding"), samples)
+    assert caught.value.code == "unsupported-task"
+
+
+def test_sequences_that_differ_in_length_count_with_the_first(tmp_path: Path) -> None:
+    with SpoolWriter(tmp_path / "spool") as writer:
+        writer.append({"ids": [np.arange(4), np.arange(7)], "labels": np.arange(2)})
+    samples = given_samples(config(data="m:f"), str(tmp_path / "spool"))
+    assert samples is not None
+    assert samples.inputs == (ArrayInfo("ids", "int64", (None,)),)
+    assert sizes_of_one_sample(config(), "original", samples) == {"ids": (1, 4)}
+
+
+def test_a_language_model_without_tokens(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", a=np.int64([[1, 2]]), b=np.int64([[3, 4]]))
+    asked = config(data=str(tmp_path / "data.npz"), task="causal-lm", measurements=("accuracy",))
+    samples = given_samples(asked)
+    assert samples is not None
+    with pytest.raises(RequestError, match="no labels") as caught:
+        require_labels(asked, samples)
+    assert "'input_ids'" in caught.value.hint
+
+
 def test_synthetic_inputs_take_shapes_from_either_model() -> None:
     open_ = takes(config(), "original", Value("x", "", None))
     said = takes(config(), "compressed", Value("y", "float32", ("N", 3)))
@@ -97,12 +150,14 @@ def test_the_shape_for_one_model_wins_and_holds_for_that_model() -> None:
     original, compressed = (takes(chosen, which, open_) for which in ("original", "compressed"))
     samples = choose_samples(chosen, [original, compressed])
     assert samples.inputs[0].shape == (3,)
+    # What was made up for the original is not what the compressed model is fed.
+    assert sizes_of_one_sample(chosen, "compressed", samples) == {"x": (1, 5)}
     assert feeds_of(original, samples)
     with pytest.raises(RequestError, match=r"shape \(N, 5\)") as caught:
         feeds_of(compressed, samples)
     assert caught.value.model == "c"
-    assert sizes_of_one_sample(chosen, "original") == {"x": (1, 3)}
-    assert sizes_of_one_sample(chosen, "compressed") == {"x": (1, 5)}
+    assert sizes_of_one_sample(chosen, "original", None) == {"x": (1, 3)}
+    assert sizes_of_one_sample(chosen, "compressed", None) == {"x": (1, 5)}
 
 
 def test_a_size_that_a_model_states_stays() -> None:
@@ -125,8 +180,8 @@ def test_one_array_feeds_inputs_of_different_names(tmp_path: Path) -> None:
         "a": "q",
         "b": "p",
     }
-    assert sizes_of_one_sample(chosen, "original")["a"] == (1, 2)
-    assert sizes_of_one_sample(chosen, "compressed")["a"] == (1, 3)
+    assert sizes_of_one_sample(chosen, "original", samples)["a"] == (1, 2)
+    assert sizes_of_one_sample(chosen, "compressed", samples)["a"] == (1, 3)
 
 
 def test_without_data_both_maps_speak_of_the_same_arrays() -> None:
@@ -197,49 +252,3 @@ def test_options_that_name_no_input(asked: dict[str, Any], said: str, hint: str)
 def test_an_option_for_both_may_name_the_input_of_one(asked: dict[str, Any]) -> None:
     chosen = config(**asked)
     require_inputs(chosen, [takes(chosen, "original", X), takes(chosen, "compressed", Y)])
-
-
-# -------------------------------------------------------------------------------------- tasks
-
-
-@pytest.mark.parametrize(
-    ("labels", "declared", "task"),
-    [
-        (np.int64([0, 1]), "auto", "classification"),
-        (np.uint8([0, 1]), "auto", "classification"),
-        (np.array([True, False]), "auto", "classification"),
-        (np.int64([[0], [1]]), "auto", "classification"),
-        (np.int64([[0], [1]]), "classification", "classification"),
-        (np.float32([0, 1]), "auto", "regression"),
-        (np.float64([[0, 1], [2, 3]]), "auto", "regression"),
-        (np.int64([[0, 1], [2, 3]]), "regression", "regression"),
-        (np.float32([0, 1]), "embedding", "embedding"),
-    ],
-)
-def test_task(tmp_path: Path, labels: Any, declared: Any, task: str) -> None:
-    assert choose_task(declared, labelled(tmp_path, labels)) == task
-
-
-def test_yes_and_no_are_classes(tmp_path: Path) -> None:
-    answers = labelled(tmp_path, [True, False]).labels_of(0, 2)
-    assert answers is not None
-    assert answers.dtype == np.int64
-    assert answers.tolist() == [1, 0]
-
-
-@pytest.mark.parametrize(
-    ("labels", "declared", "hint"),
-    [
-        (np.int64([[0, 1], [1, 0]]), "auto", "argmax"),  # one-hot
-        (np.float32([[0, 1], [1, 0]]), "classification", "argmax"),
-        (np.float32([0, 1]), "classification", "astype(int)"),
-        (np.array(["cat", "dog"]), "auto", "class indices"),
-        (np.float32([0, np.nan]), "auto", "leave out"),
-        (np.float32([0, np.inf]), "regression", "leave out"),
-    ],
-)
-def test_labels_that_suit_no_task(tmp_path: Path, labels: Any, declared: Any, hint: str) -> None:
-    with pytest.raises(RequestError) as caught:
-        choose_task(declared, labelled(tmp_path, labels))
-    assert caught.value.code == "labels-do-not-fit"
-    assert hint in caught.value.hint

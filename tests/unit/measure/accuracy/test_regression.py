@@ -1,40 +1,66 @@
+import pickle
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given as hypothesis_given
+from hypothesis import settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn import metrics
 
+from compaudit.engines.base import Batch
 from compaudit.errors import RequestError
-from compaudit.measure.accuracy import RegressionMeter
-from compaudit.measure.divergence import DivergenceMeter
+from compaudit.measure.accuracy import RegressionMeter, Subject
+from compaudit.measure.accuracy.determination import Determination
+from compaudit.measure.outputs import OutputPair
 from compaudit.results import Accuracy
+from compaudit.theory.statistics import group_of
+
+SUBJECT = Subject(output=OutputPair("y", "z"))
+
+
+def metered(
+    original: NDArray[Any],
+    compressed: NDArray[Any],
+    labels: NDArray[Any],
+    indices: NDArray[np.int64],
+) -> RegressionMeter:
+    """A meter that has seen these samples in one batch."""
+    meter = RegressionMeter(SUBJECT)
+    outputs = {"y": original[indices]}, {"z": compressed[indices]}
+    meter.update(Batch(indices, labels[indices], *outputs), None)
+    return meter
+
+
+def merged(meters: Iterable[RegressionMeter]) -> RegressionMeter:
+    """All of them, each by way of another process."""
+    whole = RegressionMeter(SUBJECT)
+    for meter in meters:
+        whole.merge(pickle.loads(pickle.dumps(meter)))
+    return whole
 
 
 def measured(
-    original: NDArray[Any] | dict[str, NDArray[Any]],
-    compressed: NDArray[Any] | dict[str, NDArray[Any]],
+    original: NDArray[Any],
+    compressed: NDArray[Any],
     labels: NDArray[Any],
     *,
     size: int = 10**9,
-    output: str | None = None,
 ) -> tuple[Accuracy, dict[str, str]]:
-    a = original if isinstance(original, dict) else {"y": original}
-    b = compressed if isinstance(compressed, dict) else {"y": compressed}
-    outputs = DivergenceMeter({}, named=True, classes=False, output=output)
-    meter = RegressionMeter(outputs)
-    for start in range(0, len(labels), size):
-        part = slice(start, start + size)
-        batch = (
-            labels[part],
-            {name: values[part] for name, values in a.items()},
-            {name: values[part] for name, values in b.items()},
-        )
-        outputs.update(*batch)
-        meter.update(*batch)
-    result, skipped = meter.result(0.95)
+    parts = np.split(np.arange(len(labels)), range(size, len(labels), size))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole = merged(metered(original, compressed, labels, part) for part in parts)
+        result, skipped = whole.result()
+    assert whole.result()[0] == result  # asking does not change the answer
     return result, {entry.metric: entry.reason for entry in skipped}
+
+
+TOO_FEW = "its interval needs at least 64 samples, and there are 40"
 
 
 def given(samples: int, *shape: int, seed: int = 0) -> tuple[NDArray[Any], ...]:
@@ -103,6 +129,7 @@ def test_equal_labels_have_no_r2(value: float, size: int) -> None:
     assert result.r2 is None
     assert result.mse is not None
     assert skipped == {"accuracy.r2": "all labels are equal"}
+    assert result.mse.delta.low is not None
 
 
 def test_one_constant_column_leaves_no_r2() -> None:
@@ -132,16 +159,126 @@ def test_labels_of_another_size() -> None:
     assert caught.value.hint
 
 
-def test_several_outputs() -> None:
-    a, b, labels = given(40)
-    pair = {"x": a, "z": a * 0}, {"x": b, "z": b * 0}
-    with pytest.raises(RequestError, match="2 outputs") as caught:
-        measured(*pair, labels)
-    assert "'x', 'z'" in caught.value.hint
-    assert measured(*pair, labels, output="x")[0] == measured(a, b, labels)[0]
+# -------------------------------------------------------------------------- the interval of r²
 
 
-def test_an_output_that_is_not_there() -> None:
-    a, b, labels = given(40)
-    with pytest.raises(RequestError, match="no output 'w'"):
-        measured(a, b, labels, output="w")
+def test_the_interval_of_r2_by_leaving_groups_out() -> None:
+    a, b, labels = given(400, 3)
+    groups, sizes = group_of(np.arange(400)), np.bincount(group_of(np.arange(400)), minlength=32)
+    whole = metrics.r2_score(labels, b) - metrics.r2_score(labels, a)
+    without = np.array(
+        [
+            metrics.r2_score(labels[groups != g], b[groups != g])
+            - metrics.r2_score(labels[groups != g], a[groups != g])
+            for g in range(32)
+        ]
+    )
+    # Busing, Meijer, van der Leeden 1999.
+    h = 400 / sizes
+    estimate = 32 * whole - np.sum((1 - sizes / 400) * without)
+    pseudovalues = h * whole - (h - 1) * without
+    error = np.sqrt(np.mean((pseudovalues - estimate) ** 2 / (h - 1)))
+    result, _ = measured(a, b, labels, size=17)
+    assert result.r2 is not None
+    delta = result.r2.delta
+    expected = stats.t.interval(0.95, 31, loc=whole, scale=error)
+    assert (delta.low, delta.high) == pytest.approx(expected, rel=1e-6)
+    assert delta.worst_case == pytest.approx(whole + stats.t.ppf(0.05, 31) * error, rel=1e-6)
+    assert delta.p_value == pytest.approx(2 * stats.t.sf(abs(whole) / error, 31), rel=1e-6)
+
+
+def test_the_interval_of_r2_holds_the_truth() -> None:
+    # Labels of variance 1, errors of variance 0.25 and 0.34: r² falls from 0.75 to 0.66.
+    random, covered, bounded = np.random.default_rng(0), 0, 0
+    for _ in range(600):
+        labels = random.normal(0, 1, (200, 1))
+        error = random.normal(0, 0.5, (200, 1))
+        worse = error + random.normal(0, 0.3, (200, 1))
+        r2 = Determination()
+        r2.update(np.arange(200), labels, error**2, worse**2)
+        delta = r2.result(0.95).delta
+        assert delta.low is not None
+        assert delta.high is not None
+        assert delta.worst_case is not None
+        covered += delta.low <= -0.09 <= delta.high
+        bounded += delta.worst_case <= -0.09
+    assert 0.90 <= covered / 600 <= 0.98
+    assert 0.90 <= bounded / 600 <= 0.98
+
+
+@hypothesis_given(
+    st.lists(st.integers(0, 4), min_size=100, max_size=100), st.permutations(range(5))
+)
+@settings(max_examples=20, deadline=None)
+def test_any_split_merges_into_the_whole(owners: list[int], order: list[int]) -> None:
+    a, b, labels = given(100, 2)
+    parts = [np.flatnonzero(np.array(owners) == owner) for owner in order]
+    result, skipped = merged(metered(a, b, labels, mine) for mine in parts).result()
+    whole, _ = measured(a, b, labels)
+    assert skipped == []
+    for name in ("mse", "mae", "r2"):
+        ours, theirs = getattr(result, name).delta, getattr(whole, name).delta
+        for field in ("value", "low", "high", "p_value", "worst_case"):
+            assert getattr(ours, field) == pytest.approx(getattr(theirs, field), rel=1e-6)
+
+
+def test_too_few_samples_for_the_interval() -> None:
+    result, skipped = measured(*given(40))
+    assert result.r2 is not None
+    assert result.r2.delta.low is result.r2.delta.worst_case is None
+    assert skipped == {"accuracy.r2.delta": TOO_FEW}
+
+
+def test_labels_that_differ_in_one_sample_only() -> None:
+    a, b, labels = given(100)
+    labels[:] = 0.1
+    labels[7] = 3
+    result, skipped = measured(a, b, labels, size=9)
+    assert result.r2 is not None
+    assert result.r2.original.value == pytest.approx(metrics.r2_score(labels, a))
+    assert skipped == {"accuracy.r2.delta": "the labels of too few samples differ"}
+
+
+def test_many_numbers_a_sample() -> None:
+    a, b, labels = (values.astype(np.float32) for values in given(70, 16385))
+    result, skipped = measured(a, b, labels, size=32)
+    assert result.r2 is not None
+    assert result.r2.compressed.value == pytest.approx(
+        metrics.r2_score(labels.astype(np.float64), b.astype(np.float64)), rel=1e-6
+    )
+    assert skipped == {"accuracy.r2.delta": "a sample has more than 16384 numbers"}
+    fewer, skipped = measured(a[:, :-1], b[:, :-1], labels[:, :-1], size=32)
+    assert skipped == {}
+    assert fewer.r2 is not None
+
+
+# -------------------------------------------------------------------------------- few samples
+
+
+def test_no_samples_at_all() -> None:
+    result, skipped = RegressionMeter(SUBJECT).result()
+    assert (result.samples, result.mse, result.mae, result.r2) == (0, None, None, None)
+    assert {entry.reason for entry in skipped} == {"no sample could be measured"}
+    empty = np.zeros((0, 3))
+    assert measured(empty, empty, empty)[0] == result
+
+
+def test_one_sample() -> None:
+    result, skipped = measured(np.array([2.0]), np.array([4.0]), np.array([1.0]))
+    assert result.mse is not None
+    assert (result.mse.original.value, result.mse.compressed.value) == (1, 9)
+    assert result.mse.delta.low is result.mse.delta.worst_case is None
+    assert skipped == {
+        "accuracy.r2": "all labels are equal",
+        "accuracy.mse.delta": "one sample does not show how much samples differ",
+        "accuracy.mae.delta": "one sample does not show how much samples differ",
+    }
+
+
+def test_models_of_bfloat16() -> None:
+    import ml_dtypes
+
+    a = np.array([[1.0], [2.0]], dtype=ml_dtypes.bfloat16)
+    result, _ = measured(a, a, np.array([1, 3]))
+    assert result.mse is not None
+    assert result.mse.original.value == 0.5

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from compaudit import execution
-from compaudit.config import Config
 from compaudit.errors import MeasurementError
+from compaudit.execution.profiling import Profiling
 from compaudit.measure.profile.fallback import fallback_of, falls_back
 from compaudit.models.base import RunSettings, Source
 from compaudit.models.profiled import ExecutedNode, ProfiledRun
@@ -70,49 +69,50 @@ def test_five_operators_at_most() -> None:
 
 
 @pytest.fixture
-def run_of_a_pair(tmp_path: Any) -> Any:
-    """An execution of two models, of which the compressed one fell back."""
+def of_a_pair() -> Any:
+    """The profiling of two models, of which the compressed one fell back."""
     sides = [Side("original", Source("a", "onnx")), Side("compressed", Source("b", "onnx"))]
     for side in sides:
         side.feeds = ()
     sides[0].loaded, sides[1].loaded = loaded(cuda=8), loaded(cuda=5, cpu=3)
     notes: list[str] = []
     progress = SimpleNamespace(stage=lambda *_: None, note=notes.append)
-    config: Any = Config(original="a", compressed="b")
-    run = execution.Execution(config, Pair(*sides), Limits(), progress)  # type: ignore[arg-type]
-    run.samples = SimpleNamespace(request=None)  # type: ignore[assignment]
-    return run, notes
+    samples: Any = SimpleNamespace(request=None)
+    return Profiling(Pair(*sides), samples, Limits(), progress), notes  # type: ignore[arg-type]
 
 
 def test_only_the_model_that_fell_back_is_profiled_and_only_once(
-    run_of_a_pair: Any, monkeypatch: pytest.MonkeyPatch
+    of_a_pair: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, _ = run_of_a_pair
+    profiling, _ = of_a_pair
     profiled: list[tuple[str, RunSettings]] = []
 
     def profile(source: Source, settings: RunSettings, *rest: Any) -> ProfiledRun:
         profiled.append((source.spec, settings))
         return RUN
 
-    monkeypatch.setattr(execution, "profile_model", profile)
-    run._share_fallbacks()
+    monkeypatch.setattr("compaudit.execution.profiling.profile_model", profile)
+    fallbacks = profiling.fallbacks()
     assert [spec for spec, _ in profiled] == ["b"]
-    assert run.fallbacks.keys() == {"compressed"}
-    assert run.fallbacks["compressed"].time_share == pytest.approx(0.25)
-    run._profile()  # --profile as well
+    assert fallbacks.keys() == {"compressed"}
+    assert fallbacks["compressed"].time_share == pytest.approx(0.25)
+    runs, why_not = profiling.both()  # --profile as well
     assert [spec for spec, _ in profiled] == ["b", "a"]
+    assert runs.keys() == {"original", "compressed"}
+    assert why_not == ""
 
 
 def test_a_profile_that_fails_takes_only_the_share_of_time(
-    run_of_a_pair: Any, monkeypatch: pytest.MonkeyPatch
+    of_a_pair: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, notes = run_of_a_pair
+    profiling, notes = of_a_pair
 
     def fail(*_: Any) -> None:
         raise MeasurementError("it broke", hint="none", code="profile-empty")
 
-    monkeypatch.setattr(execution, "profile_model", fail)
-    run._share_fallbacks()
-    assert run.fallbacks["compressed"].time_share is None
-    assert run.fallbacks["compressed"].nodes == 3
+    monkeypatch.setattr("compaudit.execution.profiling.profile_model", fail)
+    fallbacks = profiling.fallbacks()
+    assert fallbacks["compressed"].time_share is None
+    assert fallbacks["compressed"].nodes == 3
     assert "profile-empty" in notes[0]
+    assert profiling.both() == ({}, "a could not be profiled: it broke")

@@ -1,0 +1,146 @@
+"""Do the labels suit the task, and which task do they suggest?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compaudit.config import Task
+from compaudit.data.labels import NO_ANSWER
+from compaudit.errors import RequestError
+from compaudit.measure.signature import Samples
+
+__all__ = ["as_classes", "check_range", "choose_task"]
+
+# Labels are small: so many at a time take a few MiB at most, unless each is an image.
+_CHUNK = 4096
+
+
+def choose_task(task: Task, samples: Samples) -> Task:
+    """The task as declared, or what the labels say: whole numbers are classes.
+
+    All labels are looked at, some at a time, so that a wrong one is found before a model runs.
+
+    Raises:
+        RequestError: the labels do not suit the task.
+    """
+    if task in ("embedding", "causal-lm"):
+        return task
+    total, start = samples.dataset.samples, 0
+    while start < total:
+        stop = samples.dataset.uniform(start, min(start + _CHUNK, total))
+        labels = samples.labels_of(start, stop)
+        assert labels is not None, "a task is chosen from labels"
+        if len(labels) < stop - start and not samples.dataset.broken:
+            raise _refused(
+                f"there are {start + len(labels)} labels for {total} samples",
+                "give one label for each sample",
+            )
+        if task == "auto":
+            task = "classification" if labels.dtype.kind in "iu" else "regression"
+        match task:
+            case "classification":
+                # Where samples could not be read, the others' places are not known here.
+                _check_classes(labels, None if samples.dataset.broken else start)
+            case "regression":
+                _check_numbers(labels)
+        start = stop
+    return task
+
+
+def as_classes(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """Labels as places in the models' scores, from 0 to `classes` − 1.
+
+    Raises:
+        RequestError: a label is none of the classes.
+    """
+    _check_classes(labels, None)
+    check_range(labels, classes)
+    return labels.astype(np.int64)
+
+
+def check_range(labels: NDArray[Any], classes: int) -> None:
+    """Whether whole numbers are classes of the models.
+
+    Raises:
+        RequestError: one is negative or too large.
+    """
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if len(wrong):
+        raise RequestError(
+            f"the label {int(wrong[0])} is none of the models' {classes} classes, 0 to "
+            f"{classes - 1}",
+            hint="labels are class indices that start at 0; check how they were made",
+            code="labels-out-of-range",
+            stage="evaluate",
+        )
+
+
+def _check_classes(labels: NDArray[Any], start: int | None) -> None:
+    """Whether these are class indices; `start` is the sample of the first, where it is known."""
+    if labels.ndim != 1 or labels.dtype.kind not in "fiu":
+        raise _refused(
+            f"the labels are {_described(labels)}, and classification wants one class index a "
+            "sample",
+            "one-hot labels become indices with labels.argmax(axis=1)"
+            if labels.ndim == 2
+            else "save whole numbers, labels.astype(int), or say --task regression",
+        )
+    if labels.dtype.kind == "f":
+        _check_whole(labels, start)
+    if labels.dtype.kind != "u" and (negative := np.flatnonzero(labels < 0)).size:
+        place = int(negative[0])
+        if labels[place] == NO_ANSWER:
+            raise _refused(
+                f"the label {_at(start, place)}{NO_ANSWER} says that there is no right answer",
+                "leave such samples out of the data",
+            )
+        raise RequestError(
+            f"the label {_at(start, place)}{int(labels[place])} is negative, and no class",
+            hint="labels are class indices that start at 0; check how they were made",
+            code="labels-out-of-range",
+            stage="data",
+        )
+
+
+def _check_whole(labels: NDArray[Any], start: int | None) -> None:
+    """Whether floating-point labels are whole numbers."""
+    # NaN and infinity are no numbers of classes either.
+    with np.errstate(invalid="ignore"):
+        wrong = np.flatnonzero(~(np.isfinite(labels) & (labels == np.trunc(labels))))
+    if len(wrong):
+        place = int(wrong[0])
+        raise _refused(
+            f"the label {_at(start, place)}{labels[place]:g} is no whole number, and so no class",
+            "leave out the samples that have no right answer"
+            if not np.isfinite(labels[place])
+            else "save class indices, or say --task regression",
+        )
+
+
+def _check_numbers(labels: NDArray[Any]) -> None:
+    if labels.dtype.kind not in "fiu":
+        raise _refused(
+            f"the labels are {_described(labels)}, and neither class indices nor numbers to "
+            "predict",
+            "save class indices as whole numbers that start at 0",
+        )
+    if not np.isfinite(labels).all():
+        raise _refused(
+            f"{np.count_nonzero(~np.isfinite(labels))} labels are NaN or infinite",
+            "leave out the samples that have no right answer",
+        )
+
+
+def _at(start: int | None, place: int) -> str:
+    return "" if start is None else f"of sample {start + place}, "
+
+
+def _described(labels: NDArray[Any]) -> str:
+    return f"{labels.dtype} of shape {labels.shape}"
+
+
+def _refused(message: str, hint: str) -> RequestError:
+    return RequestError(message, hint=hint, code="labels-do-not-fit", stage="data")
