@@ -57,6 +57,7 @@ def render_html(report: Comparison, page: Page) -> bytes:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
         finalize=_clean,
     )
     main, *others = page.sections or (None,)
