@@ -17,6 +17,7 @@ from compaudit.execution.tracing import Inside, look_inside
 from compaudit.feeding import open_given, run_of
 from compaudit.figures import model_result
 from compaudit.measure.compression import compare_sizes
+from compaudit.measure.degenerate import degenerate_scales
 from compaudit.measure.latency.estimate import estimate_delta
 from compaudit.measure.latency.growth import memory_growth_by_model
 from compaudit.measure.latency.recompilation import recompiled_blocks
@@ -33,7 +34,7 @@ from compaudit.pair import open_pair
 from compaudit.progress import Progress, Silent
 from compaudit.reading import read
 from compaudit.results import Comparison, Data, Layer, Profile, Skipped
-from compaudit.results.behaviour import OutputChange
+from compaudit.results.behaviour import Degenerate, OutputChange
 from compaudit.workers.limits import Limits
 
 __all__ = ["compare"]
@@ -176,6 +177,9 @@ class _Audit:
             data=data,
             trace=inside,
             first_break=first_break(inside),
+            degenerate=self._degenerate(),
+            extremes=evaluated.extremes,
+            instruction_sets=self._instruction_sets(),
         )
         return document.comparison(
             pair=self._pair,
@@ -214,6 +218,17 @@ class _Audit:
             if side.first_run is not None and side.first_run.output_change is not None
         }
 
+    def _degenerate(self) -> list[Degenerate]:
+        """Scales of the compressed model that make nothing of its codes."""
+        model = self._pair.compressed.model
+        return [] if model is None else degenerate_scales(model)
+
+    def _instruction_sets(self) -> frozenset[str]:
+        """The processor's, where the compressed model was loaded to compute on it."""
+        on_cpu = self._config.device in ("cpu", "CPUExecutionProvider")
+        ran = self._pair.compressed.loaded is not None
+        return machine.instruction_sets() if on_cpu and ran else frozenset()
+
     def _layers(self) -> list[Layer]:
         """Both models layer by layer; empty where one could not be read."""
         subjects = [
@@ -240,7 +255,6 @@ class _Audit:
             )
             for side in self._pair
         )
-        on_cpu = self._config.device in ("cpu", "CPUExecutionProvider")
         ran = self._pair.compressed.loaded
         runtimes = {models.runtime_of(side.source) for side in self._pair}
         return profiles.compare_profiles(
@@ -250,6 +264,6 @@ class _Audit:
             profiles.Circumstances(
                 same_runtime=len(runtimes) == 1,
                 provider=ran.providers[0] if ran is not None else "",
-                instruction_sets=machine.instruction_sets() if on_cpu else frozenset(),
+                instruction_sets=self._instruction_sets(),
             ),
         )

@@ -19,7 +19,7 @@ from compaudit.results import (
     TensorResult,
     TracedOutput,
 )
-from compaudit.results.behaviour import MemoryGrowth, OutputChange
+from compaudit.results.behaviour import Degenerate, Extremes, MemoryGrowth, OutputChange
 from compaudit.results.placement import Fallback
 
 __all__ = ["Evidence", "Rule", "Run"]
@@ -40,7 +40,8 @@ class Evidence:
     The keys of mappings are ``original`` and ``compressed``. `recompiled` counts the timed blocks
     in which the framework compiled the model. `reasons` say why a figure of the
     outputs is null, by its path. `first_break` is the first output in `trace` that is far from the
-    original's.
+    original's. `degenerate` are scales of the compressed model, `extremes` the ends of every
+    output of both. `instruction_sets` are the processor's, where it computes.
     """
 
     original: ModelResult
@@ -66,6 +67,9 @@ class Evidence:
     data: Data | None = None
     trace: Sequence[TracedOutput] = ()
     first_break: TracedOutput | None = None
+    degenerate: Sequence[Degenerate] = ()
+    extremes: Mapping[str, tuple[Extremes, Extremes]] = field(default_factory=dict)
+    instruction_sets: frozenset[str] = frozenset()
 
 
 Rule = Callable[[Evidence], Finding | None]

@@ -1,11 +1,11 @@
-"""CA4xx: whether outputs are numbers, alike from call to call, and where they part."""
+"""CA4xx: whether outputs are alike from call to call, and where in the network they part."""
 
 from __future__ import annotations
 
 from statistics import median
 
-from compaudit.config import Which
 from compaudit.findings.evidence import Evidence, Rule
+from compaudit.findings.numbers import not_numbers
 from compaudit.results import Finding
 from compaudit.results.behaviour import OutputChange
 from compaudit.units import format_count, format_decibels, format_number, format_part
@@ -19,62 +19,6 @@ _FEW_LEFT_OUT = 0.01
 _HARMED_AGREEMENT = 0.9
 # What float16 rounds to. A GPU adds in another order each time, which changes less than that.
 _ROUNDING = 1e-3
-
-
-def outputs_not_numbers(evidence: Evidence) -> Finding | None:
-    """CA402: an output is NaN or infinite, and the two models do not agree on where."""
-    if evidence.divergence is None:
-        return None
-    broken = [
-        (name, error)
-        for name, error in evidence.divergence.outputs.items()
-        # Infinities that both models agree on (a masked class) leave the figures as they are.
-        if error.max_abs_error is None and (error.nonfinite_compressed or error.nonfinite_original)
-    ]
-    if not broken:
-        return None
-    name, error = max(broken, key=lambda pair: pair[1].nonfinite_compressed > 0)
-    original, compressed = error.nonfinite_original, error.nonfinite_compressed
-    if not compressed:
-        return Finding(
-            code="CA402",
-            severity="warning",
-            title="the original's outputs are NaN or infinite",
-            detail=f"its output {name!r} holds {_values(original)}, so that the "
-            "compressed model cannot be compared with it"
-            f"{_first_places(evidence, name, 'original')}",
-            hint="give inputs that the original can take, with --data, or repair it first",
-        )
-    return Finding(
-        code="CA402",
-        severity="error",
-        title="outputs are NaN or infinite",
-        detail=f"the compressed model's output {name!r} holds {_values(compressed)}, "
-        f"the original's {format_count(original) if original else 'none'}"
-        f"{_first_places(evidence, name, 'compressed')}",
-        hint="the original's are there without any compression: give inputs that it can take, with "
-        "--data, or repair it first"
-        if original
-        else "an overflow is likely: float16 ranges, a scale of zero, or a division"
-        + ("" if evidence.trace else "; --trace shows where they begin"),
-    )
-
-
-def _values(count: int) -> str:
-    if count == 1:
-        return "1 value that is not a number"
-    return f"{format_count(count)} values that are not numbers"
-
-
-def _first_places(evidence: Evidence, output: str, which: Which) -> str:
-    """The sample in which they begin, and where in the network, as far as it was looked."""
-    reason = evidence.reasons.get(f'divergence.outputs["{output}"].max_abs_error', "")
-    said, sample = reason.partition("first in sample ")[1:]
-    text = f"; {said}{sample.partition(',')[0]}" if said else ""
-    for found in evidence.trace:
-        if found.nonfinite_original if which == "original" else found.nonfinite_compressed:
-            return f"{text}; the first are in the output of {found.name} ({found.op})"
-    return text
 
 
 def one_layer_ruined(evidence: Evidence) -> Finding | None:
@@ -150,7 +94,7 @@ def first_layer_that_breaks(evidence: Evidence) -> Finding | None:
     if found is None or not _outputs_are_worse(evidence):
         return None
     sqnr = "" if found.sqnr_db is None else f"an SQNR of {format_decibels(found.sqnr_db)}"
-    broken = _values(found.nonfinite_compressed) if found.nonfinite_compressed else ""
+    broken = not_numbers(found.nonfinite_compressed) if found.nonfinite_compressed else ""
     return Finding(
         code="CA410",
         severity="warning",
@@ -191,7 +135,6 @@ def samples_left_out(evidence: Evidence) -> Finding | None:
 
 
 RULES: tuple[Rule, ...] = (
-    outputs_not_numbers,
     one_layer_ruined,
     outputs_change,
     first_layer_that_breaks,

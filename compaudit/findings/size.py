@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from compaudit.findings.evidence import Evidence, Rule
 from compaudit.models.base import Graph, Model, Role
 from compaudit.results import Finding, Layer
-from compaudit.units import format_bytes, format_rate, format_share
+from compaudit.units import format_bytes, format_part, format_rate, format_share
 
 __all__ = ["RULES"]
 
 _HALF = 0.5
-_NOTICEABLE_SHARE = 0.01
+_QUANTIZES = re.compile(r"^QuantizeLinear$|\bquantize_per_|\bfake_quantize_per_")
 _MOST_LISTED = 3
+_WELL_COVERED = 0.9
 
 
 def fake_quantization(evidence: Evidence) -> Finding | None:
@@ -36,15 +38,16 @@ def fake_quantization(evidence: Evidence) -> Finding | None:
 
 
 def _quantized_at_run_time(model: Model, graph: Graph) -> list[str]:
+    """Weights in float that an operator quantises, be it ONNX's or PyTorch's fake quantisation."""
     floats = {
         tensor.name
         for tensor in model.tensors
-        if tensor.role is Role.WEIGHT and tensor.dtype.startswith("float")
+        if tensor.role is Role.WEIGHT and tensor.dtype in ("float32", "float16", "bfloat16")
     }
     return [
         node.inputs[0]
         for node in graph.nodes
-        if node.op == "QuantizeLinear" and node.inputs and node.inputs[0] in floats
+        if node.inputs and node.inputs[0] in floats and _QUANTIZES.search(node.op)
     ]
 
 
@@ -83,48 +86,6 @@ def file_grew(evidence: Evidence) -> Finding | None:
     )
 
 
-def stored_twice(evidence: Evidence) -> Finding | None:
-    """CA104: tensors of equal contents under different names."""
-    twice = [
-        tensor
-        for tensor in evidence.compressed_tensors
-        if tensor.duplicate_of is not None and tensor.role in (Role.WEIGHT, Role.BIAS)
-    ]
-    size = sum(tensor.bytes for tensor in twice)
-    if not _is_worth_saving(size, evidence):
-        return None
-    first = max(twice, key=lambda tensor: tensor.bytes)
-    return Finding(
-        code="CA104",
-        severity="info",
-        title="tensors are stored twice",
-        detail=f"{first.name} holds the same as {first.duplicate_of}; "
-        f"{len(twice)} such tensors take {format_bytes(size)} and count as parameters",
-        hint="store one and let both names point at it: tie the weights before the export",
-    )
-
-
-def never_read(evidence: Evidence) -> Finding | None:
-    """CA106: tensors that no operator reads, or that belong to training."""
-    unused = [tensor for tensor in evidence.compressed_tensors if tensor.role == Role.UNUSED]
-    size = sum(tensor.bytes for tensor in unused)
-    if not _is_worth_saving(size, evidence):
-        return None
-    first = max(unused, key=lambda tensor: tensor.bytes)
-    return Finding(
-        code="CA106",
-        severity="warning",
-        title="the file holds what nothing uses",
-        detail=f"{len(unused)} tensors, {first.name} first, take {format_bytes(size)}",
-        hint="leave them out when saving: dead initializers, averaged copies, optimiser state",
-    )
-
-
-def _is_worth_saving(size: int, evidence: Evidence) -> bool:
-    whole = evidence.compressed.file_bytes or evidence.compressed.weight_bytes or 0
-    return size > 0 and size >= _NOTICEABLE_SHARE * whole
-
-
 def exported_differently(evidence: Evidence) -> Finding | None:
     """CA105: parameters came or went with the export, not with the compression."""
     folded = [layer for layer in evidence.layers if layer.change == "folded"]
@@ -156,6 +117,40 @@ def exported_differently(evidence: Evidence) -> Finding | None:
     )
 
 
+def operations_not_counted(evidence: Evidence) -> Finding | None:
+    """CA110: so many operations have no count that MACs say little, or α(macs) nothing."""
+    sides = (("original", evidence.original), ("compressed", evidence.compressed))
+    counted = [(name, side.macs) for name, side in sides if side.macs is not None]
+    undefined = len(counted) == 2 and evidence.alpha.macs is None
+    poor = [
+        (name, macs)
+        for name, macs in counted
+        if macs.uncounted_ops
+        and (undefined or (macs.coverage is not None and macs.coverage < _WELL_COVERED))
+    ]
+    if not poor:
+        return None
+    text = "; ".join(
+        f"in the {name} model {format_part(macs.coverage)} of the operations are counted, and not: "
+        f"{_named(macs.uncounted_ops)}"
+        for name, macs in poor
+    )
+    without = ", and α(macs) is left out, for some of them may multiply" if undefined else ""
+    return Finding(
+        code="CA110",
+        severity="info",
+        title="MACs do not cover the whole model",
+        detail=f"{text}{without}",
+        hint="give sizes that are left open with --input-shape; operators of somebody's own "
+        "library have no count: judge by δ",
+    )
+
+
+def _named(operators: Sequence[str]) -> str:
+    more = len(operators) - _MOST_LISTED
+    return ", ".join(operators[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
 def _parameters(layer: Layer) -> tuple[int, int]:
     """Of the original's layer and the compressed one."""
     before, after = layer.original, layer.compressed
@@ -182,7 +177,6 @@ RULES: tuple[Rule, ...] = (
     fake_quantization,
     zeros_still_stored,
     file_grew,
-    stored_twice,
     exported_differently,
-    never_read,
+    operations_not_counted,
 )

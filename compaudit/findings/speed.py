@@ -40,7 +40,7 @@ def within_noise(evidence: Evidence) -> Finding | None:
     return Finding(
         code="CA202",
         severity="info",
-        title="the speed-up is within this machine's noise",
+        title="the difference in speed is within this machine's noise",
         detail=f"δ is {_delta_text(delta)}, and the original against itself differed by up to "
         f"{format_share(delta.noise_floor, 1)}",
         hint="give more --time-budget, or use a quieter machine",

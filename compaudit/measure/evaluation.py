@@ -21,6 +21,7 @@ from compaudit.measure.scout import Scout
 from compaudit.measure.signature import Samples
 from compaudit.measure.tally import EvaluationTally
 from compaudit.results import Accuracy, Divergence, Skipped, WorstSample
+from compaudit.results.behaviour import Extremes
 
 __all__ = ["Evaluated", "Evaluation"]
 
@@ -39,6 +40,7 @@ class Evaluated:
     Attributes:
         worst: the samples that suffered most, the worst first.
         broken: the samples that could not be read, by index, and why.
+        extremes: the ends of every output, of the original and of the compressed model.
     """
 
     divergence: Divergence | None
@@ -46,6 +48,7 @@ class Evaluated:
     skipped: list[Skipped]
     worst: list[WorstSample] = field(default_factory=list)
     broken: Mapping[int, str] = field(default_factory=dict)
+    extremes: Mapping[str, tuple[Extremes, Extremes]] = field(default_factory=dict)
 
 
 class Evaluation:
@@ -140,7 +143,8 @@ class Evaluation:
             accuracy, reasons = self._tally.accuracy()
             skipped += reasons
         worst = self._tally.worst(self._samples.dataset.name_of)
-        return Evaluated(divergence, accuracy, skipped, worst, self._broken)
+        extremes = self._tally.extremes()
+        return Evaluated(divergence, accuracy, skipped, worst, self._broken, extremes)
 
     def _find_out(self, engine: Engine, whole: Pass) -> Recipe:
         """What the outputs mean, by the first samples that can be read; a few mostly do."""

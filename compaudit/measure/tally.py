@@ -16,6 +16,7 @@ from compaudit.measure.accuracy import TASKS, Subject, TaskMeter
 from compaudit.measure.accuracy.custom import CustomMeter, bare_accuracy
 from compaudit.measure.divergence import AVERAGES, ClassDivergence
 from compaudit.measure.embeddings import EmbeddingMeter
+from compaudit.measure.extremes import ExtremeCount
 from compaudit.measure.numerical import NumericalError
 from compaudit.measure.outputs import OutputPair, check_shapes
 from compaudit.measure.recipe import Recipe
@@ -30,6 +31,7 @@ from compaudit.results import (
     Skipped,
     WorstSample,
 )
+from compaudit.results.behaviour import Extremes
 
 __all__ = ["EvaluationTally"]
 
@@ -52,6 +54,7 @@ class EvaluationTally:
         self.samples = 0
         self.classes = ClassDivergence() if recipe.scores is not None else None
         self._numerical = {pair.original: NumericalError() for pair in recipe.pairs}
+        self._extremes = {pair.original: (ExtremeCount(), ExtremeCount()) for pair in recipe.pairs}
         self._lengths_differ = False
         self._task: TaskMeter | None = None
         if question.graded and question.task in TASKS:
@@ -93,6 +96,9 @@ class EvaluationTally:
         self._lengths_differ |= other._lengths_differ
         for name, error in other._numerical.items():
             self._numerical[name].merge(error)
+        for name, counts in other._extremes.items():
+            for ours, theirs in zip(self._extremes[name], counts, strict=True):
+                ours.merge(theirs)
         if self.classes is not None and other.classes is not None:
             self.classes.merge(other.classes)
         if self._task is not None and other._task is not None:
@@ -163,6 +169,18 @@ class EvaluationTally:
             return None, skipped
         return bare_accuracy(self.recipe.question.task, self.samples, custom), skipped
 
+    def extremes(self) -> dict[str, tuple[Extremes, Extremes]]:
+        """The ends of every output that has some, of the original and of the compressed model."""
+        found = {
+            name: (original.result(), compressed.result())
+            for name, (original, compressed) in self._extremes.items()
+        }
+        return {
+            name: (original, compressed)
+            for name, (original, compressed) in found.items()
+            if original is not None and compressed is not None
+        }
+
     def worst(self, name_of: Callable[[int], str]) -> list[WorstSample]:
         """The samples that suffered most; `name_of` is what the data calls a sample."""
         return self._worst.result(name_of)
@@ -184,9 +202,10 @@ class EvaluationTally:
             self._lengths_differ |= len(pairs) < len(self.recipe.pairs)
         check_shapes(pairs, named.original, named.compressed)
         for pair in pairs:
-            self._numerical[pair.original].update(
-                named.original[pair.original], named.compressed[pair.compressed], named.indices
-            )
+            outputs = named.original[pair.original], named.compressed[pair.compressed]
+            self._numerical[pair.original].update(*outputs, named.indices)
+            for count, output in zip(self._extremes[pair.original], outputs, strict=True):
+                count.update(output)
 
     def _require_subject(self, named: Batch) -> None:
         if self.recipe.subject is None and self.recipe.question.task == "regression":

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-__all__ = ["MemoryGrowth", "OutputChange"]
+__all__ = ["Degenerate", "Extremes", "MemoryGrowth", "OutputChange"]
+
+
+class Degenerate(msgspec.Struct, frozen=True, kw_only=True):
+    """A tensor that a scale or a zero point makes nothing of.
+
+    ``lost`` are codes that a scale of zero takes away, `count` of them; ``zero`` and ``not finite``
+    are scales or zero points, `count` of them. `name` is that of the codes, or of the scale where
+    it belongs to no stored codes.
+    """
+
+    name: str
+    what: Literal["lost", "zero", "not finite"]
+    count: int
+
+
+class Extremes(msgspec.Struct, frozen=True, kw_only=True):
+    """The smallest and the largest number of an output, and how many are exactly that."""
+
+    elements: int
+    lowest: float
+    at_lowest: int
+    highest: float
+    at_highest: int
 
 
 class MemoryGrowth(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,67 @@
+"""What each finding says of the sample models: the good pairs raise no alarm, the bad ones do.
+
+Every pair is audited once, without its times, which no rule here takes.
+"""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import compaudit
+from compaudit import machine
+from compaudit.results import Comparison
+
+SAMPLES = Path(__file__).parents[2] / "sample_models"
+MEASURED = ("size", "macs", "layers", "divergence", "accuracy")
+
+HALVES = {"avx512_fp16", "amx_fp16", "fp16"}
+"""Instructions that compute in float16."""
+EXPECTED = {
+    "digits_external": {"CA109"},
+    "digits_int8": {"CA105"},
+    "digits_dynamic_int8": {"CA105"},
+    "digits_fp16": {"CA207"},
+    "digits_int4": set[str](),
+    "digits_pruned": {"CA102", "CA409"},
+    "digits_slim": set[str](),
+    "digits_lowrank": set[str](),
+    "digits_student": set[str](),
+    "digits_fake_int8": {"CA101", "CA103"},
+    "digits_broken": {"CA105", "CA401", "CA403", "CA412"},
+}
+"""By sample_models/README.md, what an audit should find; of the good ones, only what is no alarm."""
+
+Audit = Callable[[str], Comparison]
+
+
+@pytest.fixture(scope="session")
+def audit() -> Audit:
+    """The audit of a sample against the original, made once."""
+
+    @functools.cache
+    def audited(name: str) -> Comparison:
+        return compaudit.compare(
+            SAMPLES / "digits.onnx",
+            SAMPLES / f"{name}.onnx",
+            data=SAMPLES / "digits_test.npz",
+            measurements=MEASURED,
+            cache=False,
+        )
+
+    return audited
+
+
+def codes(report: Comparison) -> set[str]:
+    return {finding.code for finding in report.findings}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_what_is_found_in_each_sample(audit: Audit, name: str) -> None:
+    report = audit(name)
+    assert report.error is None
+    expected = set(EXPECTED[name])
+    if HALVES & machine.instruction_sets():
+        expected.discard("CA207")
+    assert codes(report) == expected
