@@ -42,6 +42,7 @@ class Timing:
         self._limits = limits
         self._progress = progress
         self._trace: Trace | None = None
+        self._budget_s = 0.0
 
     def run(self) -> Trace | None:
         """Time every model that still lives: both for δ, one alone for its own latency.
@@ -86,6 +87,7 @@ class Timing:
     ) -> CompauditError | None:
         """Run one; `_trace` is what was finished, also where the error it returns ended it."""
         config = self._config
+        self._budget_s = budget_s or DEFAULT_TIME_BUDGET_S
         experiment = Experiment(
             models=tuple(subjects),
             time_budget_s=budget_s,
@@ -99,7 +101,7 @@ class Timing:
                     experiment,
                     open_arms_of(subjects),
                     time.monotonic,
-                    lambda what, share: self._progress.stage(f"timing, {what}", share),
+                    self._show,
                     self._announce_budget,
                     self._keep,
                 )
@@ -112,5 +114,10 @@ class Timing:
     def _keep(self, trace: Trace) -> None:
         self._trace = trace
 
+    def _show(self, what: str, share: float) -> None:
+        names = " and ".join(side.source.label for side in self._pair.alive)
+        self._progress.stage(f"timing {what}: {names}", share, (1 - share) * self._budget_s)
+
     def _announce_budget(self, seconds: float) -> None:
+        self._budget_s = seconds
         self._progress.note(f"these models are slow: timing them takes {format_seconds(seconds)}")

@@ -16,6 +16,7 @@ __all__ = [
     "format_about",
     "format_bytes",
     "format_change",
+    "format_clock",
     "format_cosine",
     "format_count",
     "format_decibels",
@@ -183,6 +184,13 @@ def format_part(value: float | None) -> str:
     if 0.999 < value < 1:
         return ">99.9 %"
     return "100 %" if value == 1 else f"{value * 100:.1f} %"
+
+
+def format_clock(seconds: float) -> str:
+    """A duration while it passes, in whole seconds: ``0:07``, ``12:34``, ``1:02:03``."""
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def format_shape(sizes: Sequence[int]) -> str:

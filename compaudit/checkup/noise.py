@@ -56,7 +56,9 @@ def measure_noise(time_budget_s: float, progress: Progress) -> Noise:
                 experiment,
                 open_arms_of(subjects),
                 time.monotonic,
-                lambda what, share: progress.stage(f"timing a model against itself, {what}", share),
+                lambda what, share: progress.stage(
+                    f"timing a model against itself, {what}", share, (1 - share) * time_budget_s
+                ),
             )
             used_s = time.monotonic() - began
     return noise_of(trace, threads, time_budget_s, used_s)

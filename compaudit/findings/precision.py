@@ -12,11 +12,16 @@ from compaudit.units import format_bytes, format_count, format_part
 __all__ = ["RULES"]
 
 _HALF = 0.5
-_HALVES: Mapping[str, frozenset[str]] = {
-    "float16": frozenset(("avx512_fp16", "amx_fp16", "fp16")),
-    "bfloat16": frozenset(("avx512_bf16", "amx_bf16", "bf16")),
+_HALVES = ("float16", "bfloat16")
+_COMPUTED_BY: Mapping[tuple[str, str], frozenset[str]] = {
+    ("onnxruntime", "float16"): frozenset({"fp16"}),
+    ("onnxruntime", "bfloat16"): frozenset({"bf16"}),
+    ("torch", "float16"): frozenset({"avx512_fp16", "amx_fp16", "fp16"}),
+    ("torch", "bfloat16"): frozenset({"avx512_bf16", "amx_bf16", "bf16"}),
 }
-"""Types of 16 bits, and the instructions that compute with them."""
+"""The instructions with which a framework computes in 16 bits on a processor. ONNX Runtime has such
+kernels for ARM alone (MLAS, mlas.h: MLAS_F16VEC_INTRINSICS_SUPPORTED), and casts elsewhere."""
+_FRAMEWORKS = {"onnxruntime": "ONNX Runtime", "torch": "PyTorch"}
 _FULL = 32
 _WITH_PARAMETERS = (Role.WEIGHT, Role.BIAS, Role.BUFFER)
 
@@ -55,10 +60,7 @@ def float64_leftovers(evidence: Evidence) -> Finding | None:
 def half_computed_in_float32(evidence: Evidence) -> Finding | None:
     """CA207: 16-bit floats are stored, and what computes widens them to 32 bits first."""
     compressed = evidence.compressed
-    kind = next(
-        (kind for kind in _HALVES if _share(compressed.precision, kind) >= _HALF),
-        None,
-    )
+    kind = next((kind for kind in _HALVES if _share(compressed.precision, kind) >= _HALF), None)
     if kind is None:
         return None
     reason = _why_widened(evidence, kind)
@@ -81,10 +83,11 @@ def _why_widened(evidence: Evidence, kind: str) -> str:
     for cause in evidence.profile.causes if evidence.profile is not None else ():
         if cause.kind == "float_fallback" and kind in cause.detail:
             return "the profile shows float32 operators that compute with them"
-    sets = evidence.instruction_sets
-    if sets and not sets & _HALVES[kind]:
-        return f"this processor has no instructions that compute in {kind}"
-    return ""
+    runtime = evidence.runtimes[1] or ""
+    computing = _COMPUTED_BY.get((runtime, kind))
+    if computing is None or not evidence.instruction_sets or evidence.instruction_sets & computing:
+        return ""
+    return f"{_FRAMEWORKS[runtime]} has no {kind} arithmetic on this processor"
 
 
 def different_precisions(evidence: Evidence) -> Finding | None:

@@ -13,11 +13,20 @@ from rich.text import Text
 from compaudit.report.characters import UNICODE, Characters
 from compaudit.report.layout import Layout, cut, lay_out, pieces, shortened
 from compaudit.report.rows.base import Bar, Cell, Column, Mood, Note, Page, Section
+from compaudit.report.rows.findings import severity_of
 
 __all__ = ["render_table"]
 
-_STYLES: dict[Mood, str] = {"good": "green", "bad": "bold red", "warning": "yellow", "plain": ""}
+_STYLES: dict[Mood, str] = {
+    "good": "bold green",
+    "bad": "bold red",
+    "warning": "bold yellow",
+    "plain": "bold",
+}
+"""Of labels alone, which say in words what the colour says."""
 _LABEL_WIDTH = 13
+_WIDEST_PROSE = 100
+"""Lines of sentences are hard to follow beyond this, however wide the terminal is."""
 
 
 def render_table(page: Page, width: int, color: bool, characters: Characters = UNICODE) -> str:
@@ -36,23 +45,31 @@ def render_table(page: Page, width: int, color: bool, characters: Characters = U
     writer.heading(page.title)
     if page.subtitle:
         console.print(Text(characters.text(page.subtitle)), style="dim")
-    writer.notes(page.verdict)
+    writer.notes(page.verdict if page.outcome is None else (page.outcome, *page.verdict))
+    if page.checks:
+        console.print()
+        writer.heading("Requirements")
+        writer.notes(_failing_first(page.checks))
+    if page.findings:
+        console.print()
+        writer.heading("Findings")
+        writer.findings(page.findings)
     for section in page.sections:
         console.print()
         writer.heading(section.title)
         writer.section(section)
-    for title, notes in (("Findings", page.findings), ("Requirements", page.checks)):
-        if notes:
-            console.print()
-            writer.heading(title)
-            writer.notes(notes)
     if page.footnotes:
         console.print()
-        writer.notes(page.footnotes, style="dim")
+        writer.notes(page.footnotes)
     file = console.file
     assert isinstance(file, io.StringIO)
     lines = (line.rstrip() for line in file.getvalue().splitlines())
     return "\n".join(lines) + "\n"
+
+
+def _failing_first(checks: tuple[Note, ...]) -> tuple[Note, ...]:
+    order: tuple[Mood, ...] = ("bad", "warning", "plain", "good")
+    return tuple(sorted(checks, key=lambda note: order.index(note.mood)))
 
 
 class _Writer:
@@ -98,24 +115,36 @@ class _Writer:
             )
             table.add_row(*cells)
         self._console.print(table)
-        for line in (section.note, _too_narrow_for(section, layout)):
-            if line:
-                self._console.print(Text(self._characters.text(line)), style="dim")
+        line = " ".join(text for text in (section.note, _too_narrow_for(section, layout)) if text)
+        if line:
+            self._prose(Text(self._characters.text(line), style="dim"))
 
-    def notes(self, notes: tuple[Note, ...], style: str = "") -> None:
+    def notes(self, notes: tuple[Note, ...]) -> None:
+        """Sentences behind their labels, advice below them."""
         for note in notes:
-            line = Table.grid(padding=(0, 1))
-            line.add_column(width=_LABEL_WIDTH, no_wrap=True)
-            line.add_column(overflow="fold")
-            line.add_row(
-                Text(
-                    self._characters.text(note.label), style=_STYLES[note.mood] or style or "bold"
-                ),
-                Text(self._characters.text(note.text), style=style),
-            )
-            if note.hint:
-                line.add_row("", Text(self._characters.text(f"→ {note.hint}"), style="dim"))
-            self._console.print(Padding(line, (0, 0, 0, 1)))
+            self._note(note.label, note, [self._text(note.text)])
+
+    def findings(self, notes: tuple[Note, ...]) -> None:
+        """How grave each is, its code and what it is; and below, what was seen."""
+        for note in notes:
+            head = self._text(f"{note.label} {note.lead}", style="bold")
+            self._note(severity_of(note), note, [head, self._text(_after_lead(note))])
+
+    def _note(self, label: str, note: Note, lines: list[Text]) -> None:
+        table = Table.grid(padding=(0, 1))
+        table.add_column(width=_LABEL_WIDTH, no_wrap=True)
+        table.add_column(overflow="fold")
+        if note.hint:
+            lines = [*lines, self._text(f"→ {note.hint}")]
+        for place, line in enumerate(lines):
+            table.add_row(self._text("" if place else label, style=_STYLES[note.mood]), line)
+        self._prose(Padding(table, (0, 0, 0, 1)))
+
+    def _text(self, text: str, style: str = "") -> Text:
+        return Text(self._characters.text(text), style=style)
+
+    def _prose(self, what: Text | Padding) -> None:
+        self._console.print(what, width=min(self._console.width, _WIDEST_PROSE))
 
     def _clean(self, section: Section) -> Section:
         """The section in characters that can be shown, before anything is measured."""
@@ -154,6 +183,11 @@ def _broken(heading: str, width: int | None) -> Text:
             lines.append("")
         lines[-1] += piece
     return Text("\n".join(line.rstrip() for line in lines))
+
+
+def _after_lead(note: Note) -> str:
+    """What follows the lead and its colon."""
+    return note.text.removeprefix(note.lead).removeprefix(":").lstrip()
 
 
 def _too_narrow_for(section: Section, layout: Layout) -> str:

@@ -50,16 +50,30 @@ def scaled(layer: Layer, name: str, *, size: int | None = None, sqnr: float | No
 def test_the_most_bytes_saved_or_added_come_first_and_equal_layers_are_left_out() -> None:
     section = shown(canned.comparison())
     assert section.title == "Layers that changed most, by weight bytes"
-    # 240,000 − 60,100; 136,000 − 18,900; + 4,000; − 3,200; − 3,000; − 800
+    # 240,000 − 60,100; 136,000 − 18,900; + 4,000; − 3,200; − 3,000
     assert [row[0] for row in section.rows] == [
         "blocks.0.conv",
         "blocks.1.fc",
         "adapter",
         "auxiliary",
         "stem.conv",
-        "blocks.0.norm",
     ]
-    assert section.note == "6 of 7 layers changed; --layers shows all."
+    assert section.note == (
+        "6 of 7 layers changed, 1 of them folded into others; --layers shows all."
+    )
+
+
+def test_what_goes_with_a_fold_is_not_told_again() -> None:
+    """Of "float32 → int8; blocks.0.norm folded in; blocks.0.conv.bias (100) added"."""
+    remarks = {row[0]: row[-1] for row in shown(canned.comparison()).rows}
+    assert remarks["blocks.0.conv"] == "float32 → int8; blocks.0.conv.bias (100) added"
+    assert remarks["blocks.1.fc"] == "factorised into 2, rank 16"
+
+
+def test_where_nothing_but_folds_happened_they_are_shown() -> None:
+    folded = canned.layers()[2]
+    section = shown(with_layers([folded, canned.layers()[5]]))
+    assert [row[0] for row in section.rows] == ["blocks.0.norm"]
 
 
 def test_where_no_bytes_were_saved_the_lowest_sqnr_comes_first_and_ten_are_shown() -> None:

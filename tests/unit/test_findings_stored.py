@@ -163,7 +163,7 @@ def test_macs_that_cannot_be_compared() -> None:
 # -------------------------------------------------------------------------------- CA207 halves
 
 HALF = {"float16": 900, "float32": 100}
-WITHOUT, WITH = frozenset({"avx2", "f16c"}), frozenset({"avx2", "avx512_fp16"})
+X86, ARM = frozenset({"avx2", "avx512_fp16"}), frozenset({"neon", "fp16"})
 
 
 def float_fallback(detail: str) -> Profile:
@@ -178,9 +178,13 @@ def float_fallback(detail: str) -> Profile:
     ("changes", "said"),
     [
         ({"computed": {"float32": 1000}}, "the graph converts them to float32"),
-        ({"sets": WITHOUT}, "this processor has no instructions that compute in float16"),
+        ({"sets": X86}, "ONNX Runtime has no float16 arithmetic on this processor"),
         (
-            {"sets": WITH, "profile": float_fallback("weights stored as float16 are computed …")},
+            {"sets": frozenset({"avx2"}), "runtime": "torch"},
+            "PyTorch has no float16 arithmetic on this processor",
+        ),
+        (
+            {"sets": ARM, "profile": float_fallback("weights stored as float16 are computed …")},
             "the profile shows float32 operators",
         ),
     ],
@@ -194,10 +198,11 @@ def test_halves_that_are_computed_in_float32(changes: dict[str, Any], said: str)
 @pytest.mark.parametrize(
     "changes",
     [
-        {"sets": WITH},
+        {"sets": ARM},
+        {"sets": X86, "runtime": "torch"},
         {},  # a GPU, or never loaded: nothing tells
-        {"sets": WITHOUT, "precision": {"float16": 10, "float32": 90}},
-        {"sets": WITH, "profile": float_fallback("weights stored as int8 are computed …")},
+        {"sets": X86, "precision": {"float16": 10, "float32": 90}},
+        {"sets": ARM, "profile": float_fallback("weights stored as int8 are computed …")},
     ],
 )
 def test_halves_that_are_no_finding(changes: dict[str, Any]) -> None:
@@ -209,9 +214,14 @@ def halves(
     sets: frozenset[str] = frozenset(),
     profile: Profile | None = None,
     precision: dict[str, int] = HALF,
+    runtime: str = "onnxruntime",
 ) -> dict[str, Any]:
-    model = compressed(precision=precision, computed_precision=computed)
-    return {"compressed": model, "instruction_sets": sets, "profile": profile}
+    return {
+        "compressed": compressed(precision=precision, computed_precision=computed),
+        "instruction_sets": sets,
+        "profile": profile,
+        "runtimes": (runtime, runtime),
+    }
 
 
 # ------------------------------------------------------------------------- CA307 precisions

@@ -94,17 +94,26 @@ def columns(*titles: str, words: Literal["last", "none"] = "none") -> tuple[Colu
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence of the report, with a label before it and advice after it."""
+    """A sentence of the report, with a label before it and advice after it.
+
+    Attributes:
+        label: before it, in a word or two.
+        text: all of the sentence.
+        hint: advice; may be missing.
+        mood: how grave it is.
+        lead: how `text` begins, for a renderer to set it apart; may be missing.
+    """
 
     label: str
     text: str
     hint: str = ""
     mood: Mood = "plain"
+    lead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Everything a report shows, in order."""
+    """Everything a report shows. `outcome` sums up the checks; None where there are none."""
 
     title: str
     subtitle: str
@@ -113,6 +122,7 @@ class Page:
     findings: tuple[Note, ...]
     checks: tuple[Note, ...]
     footnotes: tuple[Note, ...]
+    outcome: Note | None = None
 
 
 def model_name(model: ModelResult) -> str:

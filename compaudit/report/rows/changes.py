@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 from compaudit.report.rows.base import Cell, Column, Section
 from compaudit.report.rows.ordering import sum_of, zeros_of
@@ -24,12 +23,17 @@ def changes_section(report: Comparison, view: View) -> Section | None:
     changed = [layer for layer in report.layers if _is_changed(layer)]
     if not changed:
         return None
-    by_bytes = any(_saved(layer) != 0 for layer in changed)
-    changed.sort(key=lambda layer: (-abs(_saved(layer)), *_worst_first(layer)))
+    # What became part of another layer is told by that one's figures, and by a finding.
+    folded = sum(layer.change == "folded" for layer in changed)
+    shown = [layer for layer in changed if layer.change != "folded"] or changed
+    by_bytes = any(_saved(layer) != 0 for layer in shown)
+    shown.sort(key=lambda layer: (-abs(_saved(layer)), *_worst_first(layer)))
     counted = f"{len(changed):,} of {len(report.layers):,} layers changed"
+    if folded:
+        counted += f", {folded:,} of them folded into others"
     return Section(
         f"Layers that changed most, by {'weight bytes' if by_bytes else 'SQNR of their weights'}",
-        *_rows(changed[:_MOST], "line"),
+        *_rows(shown[:_MOST], _in_short),
         note=f"{counted}; --layers shows all.",
     )
 
@@ -37,13 +41,13 @@ def changes_section(report: Comparison, view: View) -> Section | None:
 def _all_layers(layers: Sequence[Layer]) -> Section:
     before = [layer.original for layer in layers if layer.original is not None]
     after = [layer.compressed for layer in layers if layer.compressed is not None]
-    columns, rows = _rows(layers, "words")
+    columns, rows = _rows(layers, _remark)
     footer = (f"{format_count(len(layers))} layers", "", *_figures(before, after), "", "")
     return Section("Layers", columns, rows, footer[: len(columns)])
 
 
 def _rows(
-    layers: Sequence[Layer], remark: Literal["line", "words"]
+    layers: Sequence[Layer], remark: Callable[[Layer], str]
 ) -> tuple[tuple[Column, ...], tuple[tuple[Cell, ...], ...]]:
     """Columns and rows; without the last column where there is nothing to remark."""
     columns = (
@@ -53,16 +57,16 @@ def _rows(
         Column("bits"),
         Column("zeros", drop=1),
         Column("SQNR dB"),
-        Column("what changed", remark),
+        Column("what changed", "words"),
     )
-    rows = tuple(_row(layer) for layer in layers)
+    rows = tuple((*_row(layer), remark(layer)) for layer in layers)
     kept = len(columns) if any(row[-1] for row in rows) else len(columns) - 1
     return columns[:kept], tuple(row[:kept] for row in rows)
 
 
 def _row(layer: Layer) -> tuple[Cell, ...]:
     sides = [[] if side is None else [side] for side in (layer.original, layer.compressed)]
-    return (layer.name, op_name(layer.op), *_figures(*sides), _sqnr(layer), _remark(layer))
+    return (layer.name, op_name(layer.op), *_figures(*sides), _sqnr(layer))
 
 
 def _figures(before: Sequence[LayerSide], after: Sequence[LayerSide]) -> tuple[str, str, str]:
@@ -103,6 +107,17 @@ def _remark(layer: Layer) -> str:
     if layer.note:
         return layer.note
     return "" if layer.change == "matched" else layer.change
+
+
+def _in_short(layer: Layer) -> str:
+    """Without what goes with a fold, which was counted already."""
+    if layer.change == "added" and layer.name.startswith("("):
+        return "scales added"
+    parts = _remark(layer).split("; ")
+    if len(parts) == 1 or not any(part.endswith(" folded in") for part in parts):
+        return _remark(layer)
+    kept = [part for part in parts if not part.endswith(" folded in") and part[:6] != "bias ("]
+    return "; ".join(kept)
 
 
 def _is_changed(layer: Layer) -> bool:

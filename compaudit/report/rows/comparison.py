@@ -5,13 +5,15 @@ from __future__ import annotations
 from compaudit.report.rows.base import Form, Mood, Note, Page, model_name, plain
 from compaudit.report.rows.changes import changes_section
 from compaudit.report.rows.data import data_notes, described
+from compaudit.report.rows.findings import finding_notes
+from compaudit.report.rows.outcome import outcome_note
 from compaudit.report.rows.profile import profile_sections
 from compaudit.report.rows.quality import quality_sections
 from compaudit.report.rows.size import size_section
 from compaudit.report.rows.speed import speed_section
 from compaudit.report.rows.verdict import verdict_notes
 from compaudit.report.view import View
-from compaudit.results import Check, Comparison, Finding
+from compaudit.results import Check, Comparison
 from compaudit.units import (
     format_cosine,
     format_interval,
@@ -24,6 +26,8 @@ __all__ = ["comparison_page"]
 
 _OF_NO_ROW = ("delta.cpu_time_ratio", "delta.device_ratio", "divergence.scores")
 """The table does not show them, so that it need not say why they are not there."""
+_OF_AN_INTERVAL = ("delta.low", "delta.high", "delta.minimal_detectable_effect")
+"""Where δ has a value and none of these, the verdict says so."""
 _DISTRIBUTIONS = tuple(
     f"divergence.{name}"
     for name in (
@@ -51,9 +55,10 @@ def comparison_page(report: Comparison, view: View) -> Page:
         subtitle=_conditions(report),
         verdict=verdict_notes(report),
         sections=tuple(section for section in sections if section is not None),
-        findings=tuple(_finding(finding) for finding in report.findings),
+        findings=finding_notes(report.findings),
         checks=_checks(report),
         footnotes=(*data_notes(report.data), *_not_measured(report)),
+        outcome=outcome_note(report.gate),
     )
 
 
@@ -66,16 +71,6 @@ def _conditions(report: Comparison) -> str:
         threads = "1 thread" if latency.threads == 1 else f"{latency.threads} threads"
         parts.append(f"{latency.device}, {threads}, batch {latency.batch_size}")
     return " · ".join(parts)
-
-
-def _finding(finding: Finding) -> Note:
-    moods: dict[str, Mood] = {"error": "bad", "warning": "warning", "info": "plain"}
-    return Note(
-        finding.code,
-        f"{finding.title}: {finding.detail}",
-        finding.hint,
-        moods[finding.severity],
-    )
 
 
 def _checks(report: Comparison) -> tuple[Note, ...]:
@@ -111,6 +106,8 @@ def _not_measured(report: Comparison) -> tuple[Note, ...]:
     for skipped in report.skipped:
         group, *parts = skipped.metric.split(".")
         if skipped.metric in _OF_NO_ROW or skipped.reason.startswith(_ASKED_FOR):
+            continue
+        if skipped.metric in _OF_AN_INTERVAL and report.delta is not None:
             continue
         if group in _SHOWN_WHEN_SKIPPED and len(parts) <= 1:
             by_reason.setdefault(skipped.reason, []).append(skipped.metric)

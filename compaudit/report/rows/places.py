@@ -75,10 +75,10 @@ def places_section(model: InspectedModel) -> Section:
 
 
 def op_name(op: str) -> str:
-    """An operator without what is the same for all of its framework: aten.linear.default."""
+    """An operator without what tells nothing: ``aten.linear.default``, ``BatchNormalization``."""
     if op.startswith("aten."):
         return op.split(".")[1]
-    return op
+    return op.replace("Normalization", "Norm")
 
 
 def _layers(model: InspectedModel) -> tuple[list[_Place], Column, str]:

@@ -11,6 +11,7 @@ from compaudit.units import (
     format_bytes,
     format_cosine,
     format_count,
+    format_decibels,
     format_rate,
     format_ratio,
     format_share,
@@ -19,21 +20,25 @@ from compaudit.units import (
 __all__ = ["verdict_notes"]
 
 _DIED = 4
+_LARGE = 0.1
+"""A share from which on its decimals say nothing."""
 
 
 def verdict_notes(report: Comparison) -> tuple[Note, ...]:
-    """What died, and what is to be said of size, speed and accuracy."""
+    """What died, and what is to be said of size, speed, and accuracy or outputs."""
     notes = []
     if report.error is not None:
         label = "died" if report.error.exit == _DIED else "refused"
         notes.append(Note(label, report.error.message, report.error.hint, "bad"))
     notes.append(_size_verdict(report))
     if report.delta is not None:
-        notes.append(_speed_verdict(report.delta))
+        notes.append(_speed_verdict(report, report.delta))
     if report.accuracy is not None:
         notes.append(_accuracy_verdict(report.accuracy))
     if report.divergence is not None and (note := _embeddings_verdict(report.divergence)):
         notes.append(note)
+    elif report.divergence is not None and report.accuracy is None:
+        notes.append(_outputs_verdict(report.divergence))
     return tuple(notes)
 
 
@@ -53,7 +58,7 @@ def _size_verdict(report: Comparison) -> Note:
     return Note("same size", f"{basis} {before} → {after}")
 
 
-def _speed_verdict(delta: Delta) -> Note:
+def _speed_verdict(report: Comparison, delta: Delta) -> Note:
     figure = f"δ {format_rate(delta.value)} {interval(delta, format_rate)}".rstrip()
     match delta.verdict:
         case "faster":
@@ -66,16 +71,21 @@ def _speed_verdict(delta: Delta) -> Note:
             text = f"{figure}: the original differs from itself here, so nothing can be concluded"
             return Note("speed", text, "use a quieter machine", "warning")
         case "inconclusive":
-            return Note("speed", f"{figure}: undecided", _what_would_decide(delta), "warning")
+            return Note(
+                "speed", f"{figure}: undecided", _what_would_decide(report, delta), "warning"
+            )
 
 
-def _what_would_decide(delta: Delta) -> str:
+def _what_would_decide(report: Comparison, delta: Delta) -> str:
     if delta.minimal_detectable_effect is None:
         return f"{epochs(delta)}, and an interval takes 3; give more --time-budget"
-    effect = format_share(delta.minimal_detectable_effect, 1)
+    effect = delta.minimal_detectable_effect
+    shown = format_share(effect, 1 if effect < _LARGE else 0)
+    timed = report.original.latency or report.compressed.latency
+    fewer = ", fewer --threads" if timed is not None and timed.threads > 1 else ""
     return (
-        f"this run could have shown a change of {effect}; give more --time-budget, fewer --threads "
-        "or a quieter machine"
+        f"this run could have shown a change of {shown}; give more --time-budget{fewer} or a "
+        "quieter machine"
     )
 
 
@@ -155,3 +165,21 @@ def _embeddings_verdict(divergence: Divergence) -> Note | None:
         parts.append(f"{share} of {found.k} nearest neighbours kept")
     made_up = " on SYNTHETIC inputs" if divergence.source == "synthetic" else ""
     return Note("embeddings", f"{', '.join(parts) or 'not compared'}{made_up}")
+
+
+def _outputs_verdict(divergence: Divergence) -> Note:
+    """How alike the outputs are, where nothing says whether they are right."""
+    where = "SYNTHETIC inputs" if divergence.source == "synthetic" else "unlabelled samples"
+    parts = []
+    if (agreed := divergence.top1_agreement) is not None:
+        bounds = interval(agreed, format_share)
+        parts.append(f"top-1 agreement {format_share(agreed.value)} {bounds}".rstrip())
+    elif known := [
+        error.sqnr_db for error in divergence.outputs.values() if error.sqnr_db is not None
+    ]:
+        of = " at worst" if len(divergence.outputs) > 1 else ""
+        parts.append(f"SQNR {format_decibels(min(known))}{of}")
+    elif divergence.outputs and all(e.max_abs_error == 0 for e in divergence.outputs.values()):
+        parts.append("identical")
+    alike = ", ".join(parts) or "not comparable"
+    return Note("outputs", f"{alike} on {where}; accuracy was not measured")

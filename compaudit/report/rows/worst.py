@@ -9,7 +9,7 @@ from compaudit.units import format_count, format_number
 
 __all__ = ["worst_section"]
 
-_MOST = 5
+_MOST, _UNBROKEN = 5, 3
 _WHY = {
     "broken": "now wrong",
     "loss": "less sure",
@@ -21,10 +21,11 @@ _SIGNED = ("broken", "loss")
 
 
 def worst_section(report: Comparison) -> Section | None:
-    """A handful of them; the JSON report lists as many as were asked for."""
+    """Those that broke, or a few of the others; the JSON lists as many as were asked for."""
     if not report.worst:
         return None
-    shown = report.worst[:_MOST]
+    broken = [sample for sample in report.worst if sample.why == "broken"]
+    shown = broken[:_MOST] or report.worst[:_UNBROKEN]
     labelled = any(sample.label is not None for sample in shown)
     predicted = any(sample.original is not None for sample in shown)
     columns = [Column("sample", "name", least=16), Column("what happened", "line", drop=1)]
@@ -47,7 +48,7 @@ def worst_section(report: Comparison) -> Section | None:
         "Samples that suffered most",
         tuple(columns),
         tuple(rows),
-        note=f"{len(shown)} of the {listed} that the JSON report lists; --worst N lists more."
+        note=f"{len(shown)} of {listed} that are listed in the JSON report, under worst."
         if len(report.worst) > len(shown)
         else "",
     )
