@@ -18,12 +18,13 @@ from compaudit.report.rows.findings import severity_of
 __all__ = ["render_table"]
 
 _STYLES: dict[Mood, str] = {
-    "good": "bold green",
+    "good": "green",
     "bad": "bold red",
-    "warning": "bold yellow",
+    "warning": "yellow",
     "plain": "bold",
 }
-"""Of labels alone, which say in words what the colour says."""
+"""Of labels alone, which say in words what the colour says. Many terminals brighten what is bold,
+and bright green and yellow cannot be read on white."""
 _LABEL_WIDTH = 13
 _WIDEST_PROSE = 100
 """Lines of sentences are hard to follow beyond this, however wide the terminal is."""
