@@ -120,6 +120,7 @@ def worst_images() -> list[WorstSample]:
             label=0,
             original=0,
             compressed=predicted,
+            image=None,
         )
         for index, score, predicted in ((17, 5.25, 2), (3, 2.5, 1), (250, 0.75, 3))
     ]
@@ -132,6 +133,7 @@ def worst_images() -> list[WorstSample]:
             label=3,
             original=3,
             compressed=3,
+            image=None,
         )
         for index in range(900, 904)
     ]
