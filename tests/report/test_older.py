@@ -21,7 +21,8 @@ def document() -> Any:
 def test_it_is_read_and_what_it_lacks_was_not_measured() -> None:
     report = read_comparison(str(OLDER))
     kl = document()["divergence"]["kl"]
-    assert report.divergence is not None and report.divergence.kl is not None
+    assert report.divergence is not None
+    assert report.divergence.kl is not None
     assert report.divergence.kl.p99 == kl["p99"]
     assert report.divergence.kl.histogram is None
     assert [sample.image for sample in report.worst] == [None] * 10
