@@ -20,11 +20,11 @@ _SCORES = {"broken": "loss", "loss": "loss", "kl": "KL", "error": "error"}
 _SIGNED = ("broken", "loss")
 
 
-def worst_section(report: Comparison) -> Section | None:
+def worst_section(report: Comparison, most: int = _MOST) -> Section | None:
     """A handful of them; the JSON report lists as many as were asked for."""
     if not report.worst:
         return None
-    shown = report.worst[:_MOST]
+    shown = report.worst[:most]
     labelled = any(sample.label is not None for sample in shown)
     predicted = any(sample.original is not None for sample in shown)
     columns = [Column("sample", "name", least=16), Column("what happened", "line", drop=1)]
