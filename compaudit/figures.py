@@ -33,6 +33,7 @@ def model_result(side: Side, trace: Trace | None, config: Config | None) -> Mode
         entropy_bits_per_weight=counted.entropy_bits_per_weight if counted else None,
         bits_per_weight=counted.bits_per_weight if counted else None,
         elements_by_role=counted.elements_by_role if counted else {},
+        bytes_by_role=counted.bytes_by_role if counted else {},
         precision=counted.precision if counted else {},
         computed_precision=counted.computed_precision if counted else {},
         schemes=counted.schemes if counted else {},

@@ -17,6 +17,7 @@ import msgspec
 from compaudit.config import Config
 from compaudit.errors import ExitCode, RequestError
 from compaudit.results import SCHEMA_VERSION, Comparison, Estimate
+from compaudit.results.additions import with_additions
 
 __all__ = ["judged_by", "read_comparison"]
 
@@ -54,10 +55,7 @@ def read_comparison(path: str) -> Comparison:
     name = "standard input" if path == "-" else path
     text = _text_of(path, name)
     _require_comparison(text, name)
-    try:
-        report = _decoded(text, Comparison, name)
-    except msgspec.ValidationError as error:
-        raise _refused(f"{name} is not a whole report: {_in_words(error)}") from error
+    report = _comparison(text, name)
     _require_sense(report, name)
     return report
 
@@ -136,6 +134,22 @@ def _require_comparison(text: bytes, name: str) -> None:
     if head.kind != "comparison":
         what = _OTHERS.get(head.kind, f"is a {head.kind!r}, which this command does not judge")
         raise _refused(f"{name} {what}", "other-report")
+
+
+def _comparison(text: bytes, name: str) -> Comparison:
+    """The audit, also as an older compaudit of the same major schema wrote it."""
+    try:
+        return _decoded(text, Comparison, name)
+    except msgspec.ValidationError as error:
+        found = error
+    try:
+        return msgspec.convert(with_additions(_decoded(text, dict, name)), Comparison)
+    except msgspec.ValidationError as error:
+        # A number that no float holds is already in the way of reading the document as it is.
+        why = error if "missing" in str(found) else found
+        raise _refused(f"{name} is not a whole report: {_in_words(why)}") from error
+    except RecursionError as error:
+        raise _refused(f"{name} is nested deeper than any report") from error
 
 
 def _decoded(text: bytes, kind: type[Kind], name: str) -> Kind:

@@ -130,6 +130,13 @@ class Dataset(ABC):
         """The end, at most `stop`, of the samples from `start` on that have equal shapes."""
         return stop
 
+    def pixels(self, index: int) -> NDArray[np.uint8] | None:
+        """A sample as somebody sees it, (height, width, 1 or 3); None where only arrays are known.
+
+        It is cut and resized as the models get it, but not normalised.
+        """
+        return None
+
     def name_of(self, index: int) -> str:
         """What a reader finds a sample by: its file, or its place."""
         return str(index)

@@ -89,6 +89,14 @@ class ImageFolder(Dataset):
             total.update(os.fsencode(name) + b"\0" + _hash(self._folder / name))
         return total.hexdigest()
 
+    def pixels(self, index: int) -> NDArray[np.uint8] | None:
+        """What is left of the image after resizing and cropping, in its own colours."""
+        shown = self._preprocess.as_seen
+        try:
+            return decode(self._folder / self._files[index], shown, shown.table())
+        except UndecodableError:
+            return None
+
     def name_of(self, index: int) -> str:
         """Its path inside the folder."""
         return _text(self._files[index])

@@ -80,6 +80,19 @@ class Preprocess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             return size
         return (size, size) if size is not None and self.crop is not None else None
 
+    @property
+    def as_seen(self) -> Preprocess:
+        """The same cut and size, as bytes of grey or of red, green and blue."""
+        return Preprocess(
+            exif=self.exif,
+            channels="L" if self.channels == "L" else "RGB",
+            resize=self.resize,
+            interpolation=self.interpolation,
+            crop=self.crop,
+            layout="NHWC",
+            dtype="uint8",
+        )
+
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) after resizing; the longer side is rounded down."""
         if self.resize is None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compaudit.measure.scored import Scored
-from compaudit.results import Distribution, EntropyPair, Estimate
+from compaudit.results import Distribution, EntropyPair, Estimate, Histogram
 from compaudit.theory.statistics import (
     BlockedMean,
     Interval,
@@ -90,7 +90,7 @@ class ClassDivergence:
     def distribution(
         self, name: str, confidence: float, floor: ClassDivergence | None
     ) -> Distribution:
-        """Mean with its interval, quantiles and maximum of one divergence.
+        """Mean with its interval, quantiles, maximum and histogram of one divergence.
 
         Args:
             name: which one: ``kl``, ``kl_reverse`` or ``js``.
@@ -98,6 +98,7 @@ class ClassDivergence:
             floor: the original against itself at another optimisation level.
         """
         quantiles = self._quantiles[name]
+        edges, counts, zeros = quantiles.histogram()
         return Distribution(
             mean=self.mean(name, confidence),
             p50=quantiles.at(0.5),
@@ -106,6 +107,7 @@ class ClassDivergence:
             p999=quantiles.at(0.999),
             max=quantiles.maximum,
             noise_floor=floor.mean(name, confidence).value if floor else None,
+            histogram=Histogram(edges=edges, counts=counts, zeros=zeros),
         )
 
     def mean(self, name: str, confidence: float) -> Estimate:

@@ -16,6 +16,7 @@ from compaudit.measure.accuracy import TASKS, choose_task
 from compaudit.measure.batches import evaluation_batch
 from compaudit.measure.meaning import DECIDING_SAMPLES, Meaning
 from compaudit.measure.outputs import Renaming
+from compaudit.measure.pictures import with_images
 from compaudit.measure.recipe import NO_TAPS, Question, Recipe, Taps
 from compaudit.measure.scout import Scout
 from compaudit.measure.signature import Samples
@@ -143,6 +144,7 @@ class Evaluation:
             accuracy, reasons = self._tally.accuracy()
             skipped += reasons
         worst = self._tally.worst(self._samples.dataset.name_of)
+        worst = with_images(worst, self._samples)
         extremes = self._tally.extremes()
         return Evaluated(divergence, accuracy, skipped, worst, self._broken, extremes)
 

@@ -41,6 +41,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     file_bytes: int | None
     graph_bytes: int | None
     elements_by_role: dict[str, int]
+    bytes_by_role: dict[str, int]
     precision: dict[str, int]
     computed_precision: dict[str, int]
     schemes: dict[str, int]
@@ -94,7 +95,9 @@ def take(model: Model) -> Ledger:
     file_bytes = sum(path.stat().st_size for path in model.files) if model.files else None
     stored = sum(row.bytes for row in rows)
     by_role: Counter[str] = Counter()
+    bytes_by_role: Counter[str] = Counter()
     for row in rows:
+        bytes_by_role[row.role] += row.bytes
         if row.tied_to is None:
             by_role[row.role] += row.logical_elements
     counted = model.uncounted is None
@@ -111,6 +114,7 @@ def take(model: Model) -> Ledger:
         file_bytes=file_bytes,
         graph_bytes=None if file_bytes is None else file_bytes - stored,
         elements_by_role=dict(by_role),
+        bytes_by_role=dict(bytes_by_role),
         precision=_shares(parameters, lambda row: row.dtype),
         computed_precision=_shares(parameters, lambda row: row.computed_dtype or "unknown"),
         schemes=_shares(parameters, lambda row: row.scheme or "none"),

@@ -91,6 +91,7 @@ class WorstSamples:
                 label=found.label,
                 original=found.original,
                 compressed=found.compressed,
+                image=found.image,
             )
             for _, found in self._found
         ]
@@ -161,6 +162,7 @@ def _worst_of(ranked: _Ranked, limit: int) -> Iterator[tuple[_Key, WorstSample]]
                 label=_class_at(ranked.labels, row),
                 original=_class_at(ranked.original, row),
                 compressed=_class_at(ranked.compressed, row),
+                image=None,
             ),
         )
 

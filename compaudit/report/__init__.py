@@ -131,12 +131,6 @@ def _html(report: Report, view: View, surface: _Surface) -> bytes:
 
     if isinstance(report, ErrorReport):
         return b""
-    if not isinstance(report, Comparison):
-        raise RequestError(
-            "HTML shows audits only",
-            hint="choose another format: " + ", ".join(name for name in FORMATS if name != "html"),
-            code="html-of-audits-only",
-        )
     return render_html(report, _page(report, view))
 
 

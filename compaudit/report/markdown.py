@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 
 from compaudit.report.characters import UNICODE
 from compaudit.report.escaping import as_html, as_markdown, as_paragraph
 from compaudit.report.folds import Block, fitted
 from compaudit.report.rows.base import Bar, Cell, Mood, Note, Page, Section
+from compaudit.report.tally import tally
 
 __all__ = ["MARKER", "render_markdown"]
 
@@ -20,7 +20,6 @@ _LONGEST_TEXT, _LONGEST_CELL = 2_000, 600
 _UNFOLDED = 2
 """The first sections hold the main figures."""
 _SYMBOLS: dict[Mood, str] = {"good": "✅", "bad": "❌", "warning": "⚠️", "plain": "▫️"}
-_GRAVITY: tuple[Mood, ...] = ("bad", "warning", "plain", "good")
 _BAR_WIDTH = 12
 
 
@@ -54,18 +53,12 @@ def _head(page: Page) -> Block:
     before = [MARKER, f"## {_fitting(page.title, as_markdown)}", ""]
     if page.subtitle:
         before += [_fitting(page.subtitle, as_paragraph), "", ""]
-    lines = [*_tally(page.checks), *_lines_of_notes(page.verdict)]
+    counted = (
+        f"- {_SYMBOLS[note.mood]} **{note.label}: {as_markdown(note.text)}**"
+        for note in tally(page.checks)
+    )
+    lines = [*counted, *_lines_of_notes(page.verdict)]
     return Block("verdict", "\n".join(before), tuple(lines), "")
-
-
-def _tally(checks: tuple[Note, ...]) -> list[str]:
-    """``❌ **1 failed, 2 passed**``, the gravest first."""
-    if not checks:
-        return []
-    by_mood = sorted(checks, key=lambda note: _GRAVITY.index(note.mood))
-    counted = Counter(note.label for note in by_mood)
-    told = ", ".join(f"{count:,} {as_markdown(label)}" for label, count in counted.items())
-    return [f"- {_SYMBOLS[by_mood[0].mood]} **requirements: {told}**"]
 
 
 # -------------------------------------------------------------------------------------- notes

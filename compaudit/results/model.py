@@ -61,6 +61,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
     """What was counted and measured of one model.
 
+    `bytes_by_role` counts stored bytes; with `graph_bytes` they add up to `file_bytes`.
     `precision` counts parameters by the element type they are stored in, `computed_precision` by
     the one that the graph computes with them in (``unknown`` where no graph tells), `schemes` by
     how they are quantised: per_tensor, per_channel, blocked, or none.
@@ -83,6 +84,7 @@ class ModelResult(msgspec.Struct, frozen=True, kw_only=True):
     entropy_bits_per_weight: float | None
     bits_per_weight: float | None
     elements_by_role: dict[str, int]
+    bytes_by_role: dict[str, int]
     precision: dict[str, int]
     computed_precision: dict[str, int]
     schemes: dict[str, int]

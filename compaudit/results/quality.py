@@ -17,6 +17,7 @@ __all__ = [
     "EntropyPair",
     "Equivalence",
     "Flips",
+    "Histogram",
     "LanguageModel",
     "OutputError",
     "PairedDelta",
@@ -129,8 +130,23 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     per_class: list[ClassAccuracy]
 
 
+class Histogram(msgspec.Struct, frozen=True, kw_only=True):
+    """How many values lie in each bin.
+
+    Bin i holds those larger than `edges[i]` and not larger than `edges[i + 1]`; bins are equally
+    wide on a logarithmic scale. `zeros` lie below all of them: zero, or too small for a logarithm.
+    """
+
+    edges: list[float]
+    counts: list[int]
+    zeros: int
+
+
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
-    """A divergence over the samples, in nats."""
+    """A divergence over the samples, in nats.
+
+    `histogram` is null in reports that were written before there was one.
+    """
 
     mean: Estimate
     p50: float
@@ -139,6 +155,7 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     p999: float
     max: float
     noise_floor: float | None
+    histogram: Histogram | None
 
 
 class EntropyPair(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,7 +231,8 @@ class WorstSample(msgspec.Struct, frozen=True, kw_only=True):
 
     `name` is the sample's in the data (a file name), else its `index` as text. `score` is the
     figure it is ranked by, of the unit that `why` says: the rise of its cross-entropy, its KL
-    divergence, its absolute error.
+    divergence, its absolute error. `image` is what the models were shown: a PNG of at most 96
+    pixels a side, in base64; null where the inputs are no images, and for all but the first ten.
     """
 
     index: int
@@ -224,6 +242,7 @@ class WorstSample(msgspec.Struct, frozen=True, kw_only=True):
     label: int | None
     original: int | None
     compressed: int | None
+    image: str | None
 
 
 class TracedOutput(msgspec.Struct, frozen=True, kw_only=True):

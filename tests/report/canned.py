@@ -17,6 +17,7 @@ from compaudit.results import (
     Finding,
     Flips,
     Gate,
+    Histogram,
     InspectedModel,
     Inspection,
     Latency,
@@ -101,6 +102,7 @@ def model(
         entropy_bits_per_weight=4 * weight_bytes / parameters,
         bits_per_weight=8 * weight_bytes / parameters,
         elements_by_role={"weight": parameters},
+        bytes_by_role={"weight": weight_bytes},
         precision={"float32": parameters},
         computed_precision={"float32": parameters},
         schemes={"none": parameters},
@@ -124,6 +126,9 @@ def distribution(mean: float) -> Distribution:
         p999=mean * 8,
         max=mean * 10,
         noise_floor=None,
+        histogram=Histogram(
+            edges=[mean * share for share in (0.1, 0.5, 2.5, 12.5)], counts=[80, 300, 20], zeros=0
+        ),
     )
 
 

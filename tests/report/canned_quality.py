@@ -109,6 +109,13 @@ def classification() -> Comparison:
     )
 
 
+TINY_PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR4nGNgYGD4z8DAwvCfgYHhPwAQGgMCmdvYowAA"
+    "AABJRU5ErkJggg=="
+)
+"""Two by two pixels: black, red, green and white; written by Pillow."""
+
+
 def worst_images() -> list[WorstSample]:
     """Seven samples, of which a table shows five."""
     broken = [
@@ -120,6 +127,7 @@ def worst_images() -> list[WorstSample]:
             label=0,
             original=0,
             compressed=predicted,
+            image=TINY_PNG,
         )
         for index, score, predicted in ((17, 5.25, 2), (3, 2.5, 1), (250, 0.75, 3))
     ]
@@ -132,6 +140,7 @@ def worst_images() -> list[WorstSample]:
             label=3,
             original=3,
             compressed=3,
+            image=None,
         )
         for index in range(900, 904)
     ]

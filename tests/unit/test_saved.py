@@ -177,14 +177,28 @@ def keys_of(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 
 # What these hold goes by names from files.
-FREE = {"config", "packages", "precision", "computed_precision", "schemes", "elements_by_role"}
+FREE = {
+    "config",
+    "packages",
+    "precision",
+    "computed_precision",
+    "schemes",
+    "elements_by_role",
+    "bytes_by_role",
+}
 FREE |= {"outputs", "settings", "nodes_by_provider", "custom"}
+
+
+# What reports did not always have: see tests/report/test_older.py.
+ADDED = {"bytes_by_role", "histogram", "image"}
 
 
 def test_every_missing_key_is_named(read: Read) -> None:
     paths = [path for path in keys_of(document()) if not FREE & {*path[:-1]}]
     assert len(paths) > 150
     for path in paths:
+        if path[-1] in ADDED:
+            continue
         changed = place = document()
         for step in path[:-1]:
             place = place[step]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from compaudit.report.html.drawing import Chart
-from compaudit.report.html.layers import depth_chart, layer_bytes_chart, precision_chart, role_chart
+from compaudit.report.html.layers import precision_chart, trace_chart, weights_chart
 from compaudit.report.html.outputs import classes_chart, divergence_chart
+from compaudit.report.html.stored import layer_bytes_chart, role_chart
 from compaudit.report.html.timing import delta_chart, latency_chart
 from compaudit.results import Comparison
 
@@ -18,7 +19,8 @@ _CHARTS = (
     delta_chart,
     divergence_chart,
     classes_chart,
-    depth_chart,
+    trace_chart,
+    weights_chart,
 )
 
 

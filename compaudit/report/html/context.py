@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from compaudit.report.rows.base import Section, columns
-from compaudit.results import Comparison
+from compaudit.results import Comparison, Environment
 from compaudit.units import NOT_MEASURED, format_bytes, format_count
 
 __all__ = ["environment_section", "reproduction_section"]
 
 
-def environment_section(report: Comparison) -> Section:
+def environment_section(found: Environment) -> Section:
     """The machine and the software."""
-    found = report.environment
     steal, quota = found.steal_percent, found.cpu_quota
     rows = (
         ("system", found.os),
@@ -24,24 +23,29 @@ def environment_section(report: Comparison) -> Section:
         ("load average", ", ".join(f"{one:.2f}" for one in found.load_average) or NOT_MEASURED),
         ("steal", NOT_MEASURED if steal is None else f"{steal:.1f} %"),
         ("memory", format_bytes(found.memory_bytes)),
-        ("devices", ", ".join(found.devices)),
-        ("providers", ", ".join(found.providers)),
+        ("devices", ", ".join(found.devices) or NOT_MEASURED),
+        ("providers", ", ".join(found.providers) or NOT_MEASURED),
+        ("Python", found.python),
+        *found.packages.items(),
     )
     return Section("Environment", columns("", "found", words="last"), rows)
 
 
 def reproduction_section(report: Comparison) -> Section:
-    """The command, the versions, the seed and the hashes."""
+    """What it takes beside the command: the files by their hashes, the data, the seed."""
     data = report.data
     rows = [
-        ("command", report.command),
-        ("written", report.created_at),
-        (report.tool.name, report.tool.version),
-        ("Python", report.environment.python),
-        *report.environment.packages.items(),
-        ("SHA-256 of the original", report.original.sha256 or NOT_MEASURED),
-        ("SHA-256 of the compressed", report.compressed.sha256 or NOT_MEASURED),
+        ("original", report.original.path),
+        ("its SHA-256", report.original.sha256 or NOT_MEASURED),
+        ("compressed", report.compressed.path),
+        ("its SHA-256", report.compressed.sha256 or NOT_MEASURED),
     ]
     if data is not None:
-        rows += [("digest of the data", data.digest), ("seed", str(data.seed))]
+        rows += [
+            ("data", data.uri or "SYNTHETIC inputs"),
+            ("its digest", data.digest),
+            ("samples", format_count(data.samples)),
+            ("seed", str(data.seed)),
+        ]
+    rows += [(report.tool.name, report.tool.version), ("written", report.created_at)]
     return Section("How to reproduce", columns("", "value", words="last"), tuple(rows))

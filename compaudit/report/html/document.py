@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from importlib.resources import files
 from importlib.util import find_spec
+from typing import Any
 
 from compaudit.errors import RequestError
 from compaudit.report.html.context import environment_section, reproduction_section
+from compaudit.report.html.embedding import embed
+from compaudit.report.html.samples import gallery_of
 from compaudit.report.rows.base import Page
 from compaudit.report.rows.worst import worst_section
-from compaudit.results import Comparison, encode_report
+from compaudit.report.tally import gravest, tally
+from compaudit.results import Checkup, Comparison, Inspection
 from compaudit.units import without_controls
 
 __all__ = ["render_html", "require_libraries"]
 
 _LIBRARIES = ("jinja2", "matplotlib")
+_WHAT = {
+    Comparison: "audit of a compressed model",
+    Inspection: "what models are made of",
+    Checkup: "what this machine can measure",
+}
 
 
 def require_libraries() -> None:
@@ -36,8 +44,8 @@ def require_libraries() -> None:
             )
 
 
-def render_html(report: Comparison, page: Page) -> bytes:
-    """An audit as one HTML file, UTF-8, that opens without a network.
+def render_html(report: Comparison | Inspection | Checkup, page: Page) -> bytes:
+    """A report as one HTML file, UTF-8, that opens without a network.
 
     Args:
         report: figures of the charts, and the JSON that can be saved from the page.
@@ -49,8 +57,6 @@ def render_html(report: Comparison, page: Page) -> bytes:
     require_libraries()
     import jinja2
 
-    from compaudit.report.html.charts import charts_of
-
     style, script = (_file(name).strip() for name in ("report.css", "save.js"))
     environment = jinja2.Environment(
         autoescape=True,
@@ -60,22 +66,42 @@ def render_html(report: Comparison, page: Page) -> bytes:
         keep_trailing_newline=True,
         finalize=_clean,
     )
-    main, *others = page.sections or (None,)
-    worst = worst_section(report)
     text = environment.from_string(_file("report.html.jinja")).render(
         page=page,
-        main=main,
-        charts=charts_of(report),
-        worst=worst,
-        others=[section for section in others if section != worst],
-        context=(environment_section(report), reproduction_section(report)),
+        what=_WHAT[type(report)],
+        counted=tally(page.checks),
+        checks=gravest(page.checks),
+        findings=gravest(page.findings),
+        **_parts(report, page),
+        environment=environment_section(report.environment),
+        command=report.command,
+        written=f"{report.tool.name} {report.tool.version}, {report.created_at}",
         style=style,
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
-        json=_embedded(report),
+        embedded=embed(report),
     )
     return text.encode("utf-8", "replace")
+
+
+def _parts(report: Comparison | Inspection | Checkup, page: Page) -> dict[str, Any]:
+    """The tables, and what only an audit has beside them."""
+    if not isinstance(report, Comparison):
+        shown = {"main": None, "charts": (), "gallery": None, "worst": None, "reproduction": None}
+        return {**shown, "others": page.sections}
+    from compaudit.report.html.charts import charts_of
+
+    main, *others = page.sections or (None,)
+    gallery, worst = gallery_of(report), worst_section(report)
+    return {
+        "main": main,
+        "charts": charts_of(report),
+        "gallery": gallery,
+        "worst": None if gallery else worst,
+        "others": [section for section in others if section != worst],
+        "reproduction": reproduction_section(report),
+    }
 
 
 def _file(name: str) -> str:
@@ -92,10 +118,3 @@ def _clean(value: object) -> object:
 def _hash(text: str) -> str:
     """The hash by which a Content-Security-Policy knows an inline element."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _embedded(report: Comparison) -> str:
-    """The report's JSON without any letter that could end its element; still the same JSON."""
-    value = json.loads(encode_report(report))
-    text = json.dumps(value, separators=(",", ":"))  # ASCII: escapes U+2028 too
-    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")

@@ -20,12 +20,15 @@ _SCORES = {"broken": "loss", "loss": "loss", "kl": "KL", "error": "error"}
 _SIGNED = ("broken", "loss")
 
 
-def worst_section(report: Comparison) -> Section | None:
-    """Those that broke, or a few of the others; the JSON lists as many as were asked for."""
+def worst_section(report: Comparison, most: int | None = None) -> Section | None:
+    """So many of them; else those that broke, or a few of the others.
+
+    The JSON report lists as many as were asked for.
+    """
     if not report.worst:
         return None
     broken = [sample for sample in report.worst if sample.why == "broken"]
-    shown = broken[:_MOST] or report.worst[:_UNBROKEN]
+    shown = report.worst[:most] if most else broken[:_MOST] or report.worst[:_UNBROKEN]
     labelled = any(sample.label is not None for sample in shown)
     predicted = any(sample.original is not None for sample in shown)
     columns = [Column("sample", "name", least=16), Column("what happened", "line", drop=1)]

@@ -15,6 +15,8 @@ RELATIVE_ERROR = 0.005
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _LOG_GAMMA = math.log(_GAMMA)
 _SMALLEST = float(np.finfo(np.float64).tiny)
+_LOG_LARGEST = math.log(np.finfo(np.float64).max)
+_MOST_BINS = 48
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +89,39 @@ class Quantiles:
         rank = share * (self.count - 1)
         low, high = (self._order_statistic(int(whole)) for whole in (rank // 1, -(-rank // 1)))
         return low + (high - low) * (rank % 1)
+
+    def histogram(self) -> tuple[list[float], list[int], int]:
+        """Return bins of equal width on a logarithmic scale, the same for values in any parts.
+
+        Bounds of bins are bounds of buckets, so that every value is counted in its own bin. Bins
+        are at most as many as the Rice rule has, 2·∛count, and never more than 48.
+
+        Returns:
+            The bounds, one more than there are bins: a bin holds what is larger than its first and
+            not larger than its second. How many values each bin holds. How many are zero, or too
+            small to have a logarithm.
+        """
+        buckets, counts = (
+            _counted(self._values) if self.count <= EXACT_UP_TO else (self._buckets, self._counts)
+        )
+        some = buckets != _ZERO
+        zeros = int(counts[~some].sum())
+        buckets, counts = buckets[some], counts[some]
+        if not len(buckets):
+            return [], [], zeros
+        most = min(math.ceil(2 * float(counts.sum()) ** (1 / 3)), _MOST_BINS)
+        first, last = int(buckets[0]), int(buckets[-1])
+        width = -(-(last - first + 1) // most)
+        while -(-last // width) - -(-first // width) >= most:
+            width += 1
+        bins = -(-buckets // width)
+        held = np.bincount(bins - bins[0], counts).astype(np.int64)
+        places = range(int(bins[0]) - 1, int(bins[-1]) + 1)
+        return (
+            [math.exp(min(p * width * _LOG_GAMMA, _LOG_LARGEST)) for p in places],
+            held.tolist(),
+            zeros,
+        )
 
     def _order_statistic(self, rank: int) -> float:
         """The value of this rank (0 the smallest), within the relative error."""

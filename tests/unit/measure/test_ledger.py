@@ -164,6 +164,14 @@ def test_roles() -> None:
         "constant": 1,
         "unused": 2,
     }
+    assert ledger.bytes_by_role == {
+        "weight": 4,
+        "bias": 8,
+        "quantization": 8,
+        "buffer": 12,
+        "constant": 8,
+        "unused": 8,
+    }
     assert (ledger.file_bytes, ledger.graph_bytes, ledger.sha256) == (None, None, None)
 
 
@@ -173,6 +181,7 @@ def test_tied_tensors_count_once_and_duplicates_twice() -> None:
     ledger = take(model(tensor(weights, name="embedding"), tied))
     assert (ledger.parameters, ledger.nonzero_parameters, ledger.weight_bytes) == (3, 2, 12)
     assert ledger.elements_by_role == {"weight": 3}
+    assert ledger.bytes_by_role == {"weight": 12}
     copy = take(model(tensor(weights, name="a"), tensor(weights, name="b")))
     assert (copy.parameters, copy.nonzero_parameters, copy.weight_bytes) == (6, 4, 24)
 

@@ -93,3 +93,35 @@ def test_shares_lie_between_none_and_all(share: float) -> None:
         Quantiles.of([1.0]).at(share)
     with pytest.raises(ValueError, match="no quantile"):
         Quantiles().at(0.5)
+
+
+@pytest.mark.parametrize("count", [1, 8, 899, EXACT_UP_TO, 50_000])
+def test_a_histogram_counts_every_value_in_its_own_bin(count: int) -> None:
+    values = np.random.default_rng(3).lognormal(-8, 3, count)
+    edges, counts, zeros = Quantiles.of(values).histogram()
+    assert zeros == 0
+    assert sum(counts) == count
+    # NumPy's bins hold their lower bounds, ours their upper ones: no value lies on one.
+    np.testing.assert_array_equal(np.histogram(values, edges)[0], counts)
+    widths = np.diff(np.log(edges))
+    np.testing.assert_allclose(widths, widths[0], rtol=1e-9)
+    assert len(counts) <= min(int(np.ceil(2 * count ** (1 / 3))), 48)
+    assert counts[0] > 0
+    assert counts[-1] > 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.lists(st.integers(0, 6_000), min_size=1, max_size=8))
+def test_a_histogram_does_not_depend_on_the_parts(seed: int, sizes: list[int]) -> None:
+    random = np.random.default_rng(seed)
+    parts = [random.lognormal(-5, 3, size) * (random.random(size) > 0.1) for size in sizes]
+    whole = Quantiles.of(np.concatenate(parts)).histogram()
+    assert merged(parts).histogram() == merged(parts[::-1]).histogram() == whole
+
+
+def test_a_histogram_of_zeros_has_no_bins() -> None:
+    assert Quantiles.of([0.0, 0.0, 5e-324]).histogram() == ([], [], 3)
+    assert Quantiles().histogram() == ([], [], 0)
+    edges, counts, zeros = Quantiles.of([0.0, sys.float_info.max, 1e-300]).histogram()
+    assert (sum(counts), zeros) == (2, 1)
+    assert np.isfinite(edges).all()
