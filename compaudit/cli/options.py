@@ -212,6 +212,21 @@ SavedReport = Annotated[
         metavar="REPORT.json", help="What compare -o REPORT.json wrote; - reads standard input."
     ),
 ]
+AuditToStartFrom = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[REPORT.json | ORIGINAL COMPRESSED]",
+        help="A saved report, or the two models to audit. Without: a template.",
+    ),
+]
+ConfigToWrite = Annotated[
+    str,
+    typer.Option("--output", "-o", metavar="FILE.toml", help="The file to write."),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--force", help="Write it also where it exists."),
+]
 InconclusiveAgain = Annotated[
     str | None,
     typer.Option(

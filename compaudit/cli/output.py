@@ -22,6 +22,7 @@ from compaudit.results import Report
 __all__ = [
     "check_format",
     "check_outputs",
+    "check_writable",
     "deliver",
     "forget_stdout",
     "say_error",
@@ -59,23 +60,32 @@ def check_outputs(paths: Sequence[str]) -> None:
     """
     for path in paths:
         require(format_for(path))
-        folder = Path(path).parent
-        if not folder.is_dir():
-            raise RequestError(
-                f"cannot write {path}: the folder {folder} does not exist",
-                hint=f"mkdir -p {folder}",
-                code="unwritable-output",
-            )
-        target = Path(path)
-        writable = os.access(target, os.W_OK) if target.exists() else os.access(folder, os.W_OK)
-        if target.is_dir() or not writable:
-            raise RequestError(
-                f"cannot write {path}: no permission"
-                if not target.is_dir()
-                else f"cannot write {path}: it is a folder",
-                hint="choose another place with -o",
-                code="unwritable-output",
-            )
+        check_writable(path)
+
+
+def check_writable(path: str) -> None:
+    """Refuse a file that could not be written anyway.
+
+    Raises:
+        RequestError: its folder is missing, or it cannot be written to.
+    """
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise RequestError(
+            f"cannot write {path}: the folder {folder} does not exist",
+            hint=f"mkdir -p {folder}",
+            code="unwritable-output",
+        )
+    target = Path(path)
+    writable = os.access(target, os.W_OK) if target.exists() else os.access(folder, os.W_OK)
+    if target.is_dir() or not writable:
+        raise RequestError(
+            f"cannot write {path}: no permission"
+            if not target.is_dir()
+            else f"cannot write {path}: it is a folder",
+            hint="choose another place with -o",
+            code="unwritable-output",
+        )
 
 
 def deliver(

@@ -10,6 +10,7 @@ from compaudit.units import (
     dimension_of,
     format_bytes,
     format_cosine,
+    format_count,
     format_decibels,
     format_interval,
     format_number,
@@ -18,6 +19,7 @@ from compaudit.units import (
     format_ratio,
     format_seconds,
     format_share,
+    format_si,
     formatter_for,
 )
 
@@ -83,6 +85,10 @@ def _form_of(check: Check) -> Form:
             return format_decibels
         case "number":
             pass
+    if last in ("parameters", "nonzero_parameters") and steps[0] != "alpha":
+        return format_count
+    if "macs" in steps and last in ("total", "nonzero"):
+        return format_si
     if last.startswith("cosine"):
         return format_cosine
     if last == "perplexity_ratio":
