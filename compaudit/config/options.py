@@ -51,8 +51,8 @@ def config_from(original: str, compressed: str, options: Mapping[str, Any]) -> C
     for name, field in _WITH_UNITS.items():
         if name in given:
             value = parse_with_unit(name, given[name])
-            whole = name == "memory-limit" and value is not None
-            settings[field] = round(value) if whole else value
+            whole = value is not None and name == "memory-limit"
+            settings[field] = round(value or 0) if whole else value
     policy = read_policy(given["policy"]) if "policy" in given else ()
     common = model_options_from(given)
     settings |= {name: getattr(common, name) for name in ModelOptions.__struct_fields__}

@@ -88,7 +88,7 @@ def kind_of(path: tuple[str, ...], text: str) -> type:
     kind: Any = Comparison
     for position, step in enumerate(path):
         if _is_struct(kind):
-            fields = get_type_hints(kind)
+            fields = _fields(kind)
             if step not in fields:
                 raise _unknown(path, position, fields, text)
             kind = _without_none(fields[step])
@@ -106,7 +106,7 @@ def kind_of(path: tuple[str, ...], text: str) -> type:
     if _is_struct(kind):
         raise refused(
             f"{text!r}: {format_path(path)} is a group of values, not one",
-            f"name one of them: {', '.join(get_type_hints(kind))}",
+            f"name one of them: {', '.join(_fields(kind))}",
         )
     raise refused(f"{text!r}: {format_path(path)} is not a number", "see: compaudit schema")
 
@@ -114,6 +114,11 @@ def kind_of(path: tuple[str, ...], text: str) -> type:
 def refused(message: str, hint: str, code: str = "bad-requirement") -> RequestError:
     """The error of a requirement that is none."""
     return RequestError(message, hint=hint, code=code)
+
+
+@cache
+def _fields(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _is_struct(kind: Any) -> bool:
@@ -177,6 +182,6 @@ def _figures(kind: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     elif _is_struct(kind):
         if issubclass(kind, Estimate):
             yield path
-        for name, inner in get_type_hints(kind).items():
+        for name, inner in _fields(kind).items():
             if name not in _POINTS:
                 yield from _figures(inner, (*path, name))

@@ -101,7 +101,7 @@ def _accuracy_limits(accuracy: Accuracy) -> Iterator[Limit]:
         bounds = format_interval(*ends)
         yield Limit(
             f"accuracy.top1.delta >= {points:.1f} pp",
-            f"was {format_points(change.value)} {bounds} {counted}; more samples allow a closer one",
+            f"was {format_points(change.value)} {bounds} {counted}; more would allow a closer one",
         )
     for name in ("mse", "mae"):
         pair: PairedMetric | None = getattr(accuracy, name)

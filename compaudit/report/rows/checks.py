@@ -85,7 +85,7 @@ def _form_of(check: Check) -> Form:
             return format_decibels
         case "number":
             pass
-    if last in ("parameters", "nonzero_parameters") and steps[0] != "alpha":
+    if last in ("parameters", "nonzero_parameters") and steps[0] in ("original", "compressed"):
         return format_count
     if "macs" in steps and last in ("total", "nonzero"):
         return format_si
