@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from compaudit import audit, inspection
-from compaudit.config import Config, did_you_mean
+from compaudit.config import Config, did_you_mean, read_policy
 from compaudit.errors import RequestError
 from compaudit.results import Comparison, Inspection
 
@@ -26,7 +26,8 @@ def compare(original: Spec, compressed: Spec, **settings: Any) -> Comparison:
         settings: any field of `compaudit.config.Config`, such as ``data="test.npz"``,
             ``time_budget_s=10.0``, ``requirements=("delta >= 1.2",)``. What holds for one model
             alone goes into ``original_only`` and ``compressed_only``, such as
-            ``compressed_only={"map_input": {"image": "pixels"}}``.
+            ``compressed_only={"map_input": {"image": "pixels"}}``. A ``policy`` is the path of a
+            file whose requirements are added. No settings are taken from files otherwise.
 
     Returns:
         The document that ``compaudit compare --json`` prints. What died is in its ``error``, what
@@ -35,7 +36,7 @@ def compare(original: Spec, compressed: Spec, **settings: Any) -> Comparison:
     Raises:
         RequestError: the request was wrong, and nothing was measured.
     """
-    known = Config.__struct_fields__
+    known = [name for name in Config.__struct_fields__ if name != "config_file"]
     for name in settings:
         if name not in known:
             raise RequestError(
@@ -43,8 +44,12 @@ def compare(original: Spec, compressed: Spec, **settings: Any) -> Comparison:
                 hint=did_you_mean(name, known),
                 code="unknown-setting",
             )
-    if settings.get("data") is not None:
-        settings["data"] = fspath(settings["data"])
+    for name in ("data", "baseline", "policy"):
+        if settings.get(name) is not None:
+            settings[name] = fspath(settings[name])
+    if settings.get("policy") is not None:
+        theirs = read_policy(settings["policy"])
+        settings["requirements"] = (*theirs, *settings.get("requirements", ()))
     values = {"original": fspath(original), "compressed": fspath(compressed), **settings}
     try:
         config = msgspec.convert(values, Config)

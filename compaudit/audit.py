@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compaudit import document, findings, gate, interruption, machine
+from compaudit import document, findings, interruption, machine
 from compaudit.config import Config
 from compaudit.errors import MeasurementError
 from compaudit.execution import Execution
@@ -35,6 +35,7 @@ from compaudit.progress import Progress, Silent
 from compaudit.reading import read
 from compaudit.results import Comparison, Data, Layer, Profile, Skipped
 from compaudit.results.behaviour import Degenerate, OutputChange
+from compaudit.terms import Terms, terms_of
 from compaudit.workers.limits import Limits
 
 __all__ = ["compare"]
@@ -50,20 +51,21 @@ def compare(config: Config, progress: Progress | None = None, command: str = "")
 
     Raises:
         RequestError: nothing could be measured: a model or data that cannot be opened, a
-            requirement that names no value. What goes wrong later is recorded in the report's
-            `error`.
+            requirement that names no value, a baseline of other models. What goes wrong later is
+            recorded in the report's `error`.
     """
-    requirements = [gate.parse_requirement(text) for text in config.requirements]
+    terms = terms_of(config)
     with interruption.temporary_folder("compaudit-") as folder:
         audit = _Audit(config, progress or Silent(), str(folder))
         audit.count()
+        audit.require_comparable(terms)
         if config.wants("macs"):
             audit.count_operations()
         needs_run = config.wants("latency", "memory", "divergence", "accuracy")
         if config.profile or config.trace or needs_run:
             audit.run()
         report = audit.report(command)
-    return document.with_gate(report, gate.judge(requirements, report))
+    return document.judged(report, terms.judge(report), terms.misfit(report))
 
 
 class _Audit:
@@ -92,6 +94,12 @@ class _Audit:
                 read(side, self._config.trust_model_code, self._limits, folder)
             except MeasurementError as error:
                 self._pair.record(error, side)
+
+    def require_comparable(self, terms: Terms) -> None:
+        """Refuse a baseline of other models before minutes are spent. Raises RequestError."""
+        task = None if self._config.task == "auto" else self._config.task
+        if self._pair.original.ledger is not None:
+            terms.require_same(model_result(self._pair.original, None, self._config), task)
 
     def count_operations(self) -> None:
         """Count multiply-accumulates from the graphs; nothing is executed."""

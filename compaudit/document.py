@@ -9,6 +9,7 @@ import msgspec
 
 from compaudit.config import Config
 from compaudit.envelope import envelope, gravest
+from compaudit.errors import CompauditError
 from compaudit.measure.latency.experiment import Trace
 from compaudit.measure.signature import Samples
 from compaudit.pair import Pair
@@ -38,16 +39,19 @@ __all__ = [
     "accuracy_of",
     "comparison",
     "data_of",
-    "with_gate",
+    "judged",
 ]
 
 _MOST_LISTED = 100
 """So many samples that could not be read are told by name."""
 
 
-def with_gate(report: Comparison, gate: Gate) -> Comparison:
-    """The report with the gate's outcome in it."""
-    return msgspec.structs.replace(report, gate=gate)
+def judged(report: Comparison, gate: Gate, misfit: CompauditError | None = None) -> Comparison:
+    """The report with the gate's outcome in it, and with what made a part of the request wrong."""
+    error = report.error
+    if error is None and misfit is not None:
+        error = envelope(report.command, misfit)["error"]
+    return msgspec.structs.replace(report, gate=gate, error=error)
 
 
 def comparison(

@@ -16,6 +16,7 @@ from compaudit.config import Config
 from compaudit.errors import ExitCode, RequestError, most_serious
 from compaudit.results import Check, Comparison
 from compaudit.saved import judged_by
+from compaudit.terms import parsed, require_baseline, with_regressions
 
 __all__ = ["exit_code_of", "judge_again"]
 
@@ -29,6 +30,8 @@ def judge_again(
     inconclusive: Inconclusive | None = None,
     confidence: float | None = None,
     resolution: float | None = None,
+    baseline: Comparison | None = None,
+    first_baseline: bool = False,
 ) -> Comparison:
     """The report with another verdict, and with the δ that another confidence takes.
 
@@ -38,6 +41,10 @@ def judge_again(
         inconclusive: None takes the recorded one with recorded requirements, else ``fail``.
         confidence: of δ and the latencies; None leaves it.
         resolution: of δ's verdict; None leaves it.
+        baseline: an earlier report of the same original; where no requirement names it, that
+            nothing got worse is required too.
+        first_baseline: the report is to become the first baseline, so that what is required of one
+            is left out.
 
     Returns:
         The report with a new `gate`, the settings of this verdict in `config`, and, where
@@ -45,22 +52,34 @@ def judge_again(
         they have, at the confidence in `config`; that of δ is in `delta`.
 
     Raises:
-        RequestError: a requirement that names no value, a confidence that the report cannot be
-            judged at, or a report whose times do not follow from its own raw blocks.
+        RequestError: a requirement that names no value, one that names the baseline where there is
+            none, a baseline of other models or of another task, a confidence that the report
+            cannot be judged at, or a report whose times do not follow from its own raw blocks.
     """
     recorded = judged_by(report)
-    terms = _terms(recorded, requirements, inconclusive, confidence, resolution)
-    wanted = [gate.parse_requirement(text) for text in terms.requirements]
-    report = _timed_by(terms, report, recorded)
-    measured = float(report.config.get("confidence", terms.confidence))
+    settled = _settled(recorded, requirements, inconclusive, confidence, resolution)
+    wanted = parsed(settled.requirements)
+    if first_baseline:
+        wanted = tuple(one for one in wanted if not one.needs_baseline)
+    elif requirements is not None and baseline is None:
+        require_baseline(wanted)
+    report = _timed_by(settled, report, recorded)
+    if baseline is not None:
+        task = report.accuracy.task if report.accuracy is not None else None
+        gate.require_comparable(baseline, report.original, task)
+        if baseline.samples is not None:
+            baseline = _timed_by(settled, baseline, judged_by(baseline))
+    wanted = with_regressions(wanted, baseline)
+    measured = float(report.config.get("confidence", settled.confidence))
+    judged = gate.judge(wanted, report, baseline).checks
     checks = [
-        _undecided(check, measured) if _is_narrower(check, measured, terms) else check
-        for check in gate.judge(wanted, report).checks
+        _undecided(check, measured) if _is_narrower(one, check, measured, settled) else check
+        for one, check in zip(wanted, judged, strict=True)
     ]
     settings = {
-        "requirements": list(terms.requirements),
-        "inconclusive": terms.inconclusive,
-        "resolution": terms.resolution,
+        "requirements": list(settled.requirements),
+        "inconclusive": settled.inconclusive,
+        "resolution": settled.resolution,
     }
     return msgspec.structs.replace(
         report, config={**report.config, **settings}, gate=gate.gate_of(checks)
@@ -75,7 +94,7 @@ def exit_code_of(report: Comparison) -> ExitCode:
     return most_serious(codes)
 
 
-def _terms(
+def _settled(
     recorded: Config,
     requirements: Iterable[str] | None,
     inconclusive: Inconclusive | None,
@@ -93,15 +112,15 @@ def _terms(
     )
 
 
-def _timed_by(terms: Config, report: Comparison, recorded: Config) -> Comparison:
+def _timed_by(settled: Config, report: Comparison, recorded: Config) -> Comparison:
     """The report with its times at the confidence that was asked for, if they can be had."""
-    others = terms.confidence != recorded.confidence or terms.resolution != recorded.resolution
+    others = settled.confidence != recorded.confidence or settled.resolution != recorded.resolution
     if report.samples is not None:
         from compaudit.measure.latency import recorded as blocks
 
         blocks.require_unaltered(report, recorded.confidence, recorded.resolution)
         if others and report.delta is not None:
-            return blocks.timed_again(report, terms.confidence, terms.resolution)
+            return blocks.timed_again(report, settled.confidence, settled.resolution)
     if not others:
         return report
     if report.delta is None:
@@ -119,20 +138,30 @@ def _timed_by(terms: Config, report: Comparison, recorded: Config) -> Comparison
     )
 
 
-def _is_narrower(check: Check, measured: float, terms: Config) -> bool:
+def _is_narrower(
+    requirement: gate.Requirement, check: Check, measured: float, settled: Config
+) -> bool:
     """Whether a check rests on an interval that is too narrow for the confidence asked for."""
-    if terms.confidence <= measured or check.observed is None:
+    if settled.confidence <= measured or check.observed is None:
         return False
-    steps = check.metric.split(".")
-    timed = steps[0] == "delta" or steps[1:2] == ["latency"]
-    return not timed and (check.low is not None or steps[-1] in ("low", "high", "worst_case"))
+    bounded = requirement.path[-1] in ("low", "high", "worst_case")
+    if (check.low is not None or bounded) and not _is_timed(requirement.path):
+        return True
+    limit, reference = requirement.limit, check.reference
+    if isinstance(limit, float) or reference is None or reference.low is None:
+        return False
+    return not _is_timed(limit.path)
+
+
+def _is_timed(path: tuple[str, ...]) -> bool:
+    return path[0] == "delta" or path[1:2] == ("latency",)
 
 
 def _undecided(check: Check, measured: float) -> Check:
     return msgspec.structs.replace(
         check,
         status="inconclusive",
-        message=f"its interval is one of {_percent(measured)} confidence, and cannot be computed "
+        reason=f"its interval is one of {_percent(measured)} confidence, and cannot be computed "
         "again from the report; .value names the point alone",
     )
 

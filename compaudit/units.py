@@ -10,9 +10,14 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 __all__ = [
     "NOT_MEASURED",
+    "QUANTITY",
+    "Dimension",
+    "closest_unit",
+    "dimension_of",
     "format_about",
     "format_bytes",
     "format_change",
@@ -35,6 +40,7 @@ __all__ = [
     "parse_duration",
     "parse_quantity",
     "parse_share",
+    "parse_with_dimension",
     "without_controls",
 ]
 
@@ -59,6 +65,7 @@ _TIME_UNITS = {
     "ns": 1e-9,
     "us": 1e-6,
     "µs": 1e-6,
+    "\u03bcs": 1e-6,  # the Greek letter, which looks the same as the sign for micro
     "ms": 1e-3,
     "s": 1.0,
     "min": 60.0,
@@ -66,12 +73,25 @@ _TIME_UNITS = {
     "h": 3600.0,
 }
 _SHARE_UNITS = {"%": 1e-2, "pp": 1e-2}
-_QUANTITY_UNITS = {**_BYTE_UNITS, "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0} | {
-    **_SHARE_UNITS,
-    "x": 1.0,
-    "×": 1.0,
+_RATE_UNITS = {"x": 1.0, "×": 1.0}
+_COUNT_UNITS = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+_DECIBELS = {"dB": 1.0}
+_LATENCY_UNITS = {unit: size for unit, size in _TIME_UNITS.items() if unit not in ("min", "m", "h")}
+
+Dimension = Literal["bytes", "seconds", "decibels", "number"]
+"""What a figure is counted in; shares, rates and counts are numbers."""
+
+_DIMENSIONS: dict[Dimension, dict[str, float]] = {
+    "bytes": _BYTE_UNITS,
+    "seconds": _LATENCY_UNITS,
+    "decibels": _DECIBELS,
+    "number": {**_SHARE_UNITS, **_RATE_UNITS, **_COUNT_UNITS},
 }
-_QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-zµ%×]*)\s*")
+_QUANTITY_UNITS = {unit: size for known in _DIMENSIONS.values() for unit, size in known.items()}
+QUANTITY = r"[-+−]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*[A-Za-zµ\u03bc%×]*"
+"""A number and its unit, as a regular expression."""
+_QUANTITY = re.compile(r"\s*([-+−]?[\d.]+(?:[eE][-+]?\d+)?)\s*(\D*?)\s*")
+_RATES = ("alpha", "beta", "space_saving")
 
 
 def _significant(value: float, digits: int = 3) -> str:
@@ -238,7 +258,9 @@ def formatter_for(requirement: str) -> Callable[[float | None], str]:
         (_TIME_UNITS, format_seconds),
         (("pp",), format_points),
         (("%",), format_share),
-        (("x", "×"), format_rate),
+        (_RATE_UNITS, format_rate),
+        (_COUNT_UNITS, format_si),
+        (_DECIBELS, format_decibels),
     ):
         if unit in units:
             return formatter
@@ -257,6 +279,44 @@ def parse_quantity(text: str) -> float:
         ValueError: the text is not a finite number followed by at most one known unit.
     """
     return _parse(text, _QUANTITY_UNITS)
+
+
+def parse_with_dimension(text: str) -> tuple[float, Dimension | None]:
+    """A number and what its unit counts: ``25 MB`` → (2.5e7, "bytes"); None without a unit.
+
+    Raises:
+        ValueError: as `parse_quantity`.
+    """
+    value = parse_quantity(text)
+    unit = _unit_of(text)
+    return value, next((kind for kind, known in _DIMENSIONS.items() if unit in known), None)
+
+
+def dimension_of(path: Sequence[str]) -> Dimension:
+    """What a value of the report is counted in, by the suffix of its name.
+
+    α of bytes is a rate, and a throughput is a number a second.
+    """
+    name = next((step for step in reversed(path) if step not in ("value", "low", "high")), "")
+    if path and path[0] in _RATES:
+        return "number"
+    suffixes: dict[str, Dimension] = {"_bytes": "bytes", "_s": "seconds", "_db": "decibels"}
+    found = (kind for suffix, kind in suffixes.items() if name.endswith(suffix))
+    return "number" if name.endswith("_per_s") else next(found, "number")
+
+
+def closest_unit(text: str, dimension: Dimension) -> str:
+    """A hint for a quantity with a unit that there is not, or not for this kind of figure."""
+    known = _DIMENSIONS[dimension]
+    unit = _unit_of(text)
+    close = next((name for name in known if name.lower() == unit.lower()), None)
+    return f"did you mean {close!r}?" if close else f"units of such a figure: {', '.join(known)}"
+
+
+def _unit_of(text: str) -> str:
+    """What stands behind the number."""
+    match = _QUANTITY.fullmatch(text)
+    return match[2] if match else text.strip()
 
 
 def parse_bytes(text: str) -> int:
@@ -282,11 +342,12 @@ def parse_share(text: str) -> float:
 
 def _parse(text: str, units: dict[str, float]) -> float:
     match = _QUANTITY.fullmatch(text)
-    if match is None:
+    if match is None or re.fullmatch(QUANTITY, text.strip()) is None:
         raise ValueError(f"{text!r} is not a number with a unit")
     number, unit = match.groups()
     if unit and unit not in units:
         raise ValueError(f"unknown unit {unit!r} in {text!r}; known: {', '.join(units)}")
+    number = number.replace("−", "-")
     # Dividing keeps 95 % at 0.95; multiplying by 0.01 would make it 0.9500000000000001.
     value = float(number) / 100 if unit in _SHARE_UNITS else float(number) * units.get(unit, 1.0)
     if not math.isfinite(value):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
+
+import typer
 
 from compaudit.cli import options
+from compaudit.cli.config_file import options_of
 from compaudit.cli.invocation import command_line
-from compaudit.cli.one_model import for_one_model, options_of
+from compaudit.cli.one_model import for_one_model
 
 __all__ = ["compare"]
 
 
 @for_one_model
 def compare(
+    context: typer.Context,
     original: options.Original,
     compressed: options.Compressed,
     data: options.Data = None,
@@ -38,6 +42,8 @@ def compare(
     resolution: options.Resolution = "3%",
     confidence: options.Confidence = "95%",
     require: options.Require = None,
+    policy: options.Policy = None,
+    baseline: options.Baseline = None,
     inconclusive: options.Inconclusive = "fail",
     format_: options.Format = "table",
     json: options.Json = False,
@@ -55,6 +61,8 @@ def compare(
     workers: options.Workers = 1,
     no_cache: options.NoCache = False,
     no_lock: options.NoLock = False,
+    no_config: options.NoConfig = False,
+    config_file: options.ConfigFile = None,
     **for_one: Any,
 ) -> int:
     """Audit a compressed model against its original."""
@@ -64,46 +72,7 @@ def compare(
     out.check_format(format_)
     report_format = "json" if json else format_
     out.check_outputs(output or [])
-    limit_bytes = settings.parse_with_unit("memory-limit", memory_limit)
-    config = settings.Config(
-        original=original,
-        compressed=compressed,
-        data=data,
-        preprocess=preprocess,
-        task=cast("settings.Task", task),
-        metrics=tuple(metric or ()),
-        model_output=model_output,
-        device=device,
-        threads=threads,
-        compile=compile_,
-        batch_size=batch_size,
-        input_shapes=settings.parse_shapes(input_shape or ()),
-        map_input=settings.parse_mapping("map-input", map_input or ()),
-        map_output=settings.parse_mapping("map-output", map_output or ()),
-        provider_options=settings.parse_mapping("provider-option", provider_option or ()),
-        session_options=settings.parse_mapping("session-option", session_option or ()),
-        custom_op_libraries=tuple(custom_op_library or ()),
-        original_only=options_of("original", for_one),
-        compressed_only=options_of("compressed", for_one),
-        measurements=settings.select_measurements(only or (), skip or ()),
-        time_budget_s=settings.parse_with_unit("time-budget", time_budget),
-        resolution=settings.parse_with_unit("resolution", resolution) or 0.0,
-        confidence=settings.parse_with_unit("confidence", confidence) or 0.0,
-        limit=limit,
-        seed=seed,
-        requirements=tuple(require or ()),
-        inconclusive=cast("settings.Inconclusive", inconclusive),
-        raw=raw,
-        profile=profile,
-        trace=trace,
-        worst=worst,
-        workers=workers,
-        cache=not no_cache,
-        trust_model_code=trust_model_code,
-        lock=not no_lock,
-        timeout_s=settings.parse_with_unit("timeout", timeout) or 0.0,
-        memory_limit_bytes=None if limit_bytes is None else int(limit_bytes),
-    )
+    config = settings.config_from(original, compressed, options_of(context))
     from compaudit import audit, judging
     from compaudit.cli.progress import Terminal
     from compaudit.report import View

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import copy
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -12,9 +12,9 @@ from typer.core import TyperCommand
 from compaudit.cli import options
 
 if TYPE_CHECKING:
-    from compaudit.config import ModelOptions, Which
+    from compaudit.config import Which
 
-__all__ = ["OneModelCommand", "for_one_model", "options_of"]
+__all__ = ["OneModelCommand", "for_one_model"]
 
 _TITLE = "For one model only; they add to the same option for both and win over it"
 _MODELS: tuple[Which, ...] = ("original", "compressed")
@@ -60,29 +60,6 @@ def for_one_model(command: Callable[..., int]) -> Callable[..., int]:
         **{parameter.name: parameter.annotation for parameter in complete.parameters.values()},
     }
     return command
-
-
-def options_of(which: Which, values: Mapping[str, Any]) -> ModelOptions:
-    """What was said for one model, from the keyword arguments that `for_one_model` added.
-
-    Raises:
-        RequestError: a value is not of the form that its option takes.
-    """
-    from compaudit.config import ModelOptions, parse_mapping, parse_shapes
-
-    def mapping(name: str) -> dict[str, str]:
-        option = f"{which}-{name.replace('_', '-')}"
-        return parse_mapping(option, values[f"{which}_{name}"] or ())
-
-    return ModelOptions(
-        batch_size=values[f"{which}_batch_size"],
-        input_shapes=parse_shapes(values[f"{which}_input_shape"] or (), f"{which}-input-shape"),
-        map_input=mapping("map_input"),
-        map_output=mapping("map_output"),
-        provider_options=mapping("provider_option"),
-        session_options=mapping("session_option"),
-        custom_op_libraries=tuple(values[f"{which}_custom_op_library"] or ()),
-    )
 
 
 class OneModelCommand(TyperCommand):

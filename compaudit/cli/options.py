@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from compaudit.cli import config_file
+
 Original = Annotated[str, typer.Argument(metavar="ORIGINAL", help="The model as it was.")]
 Compressed = Annotated[
     str, typer.Argument(metavar="COMPRESSED", help="The model that shall replace it.")
@@ -131,8 +133,71 @@ Require = Annotated[
     list[str] | None,
     typer.Option(
         metavar="REQUIREMENT",
-        help='Such as "delta >= 1.2"; any value of the JSON report. Repeatable.',
+        help='Such as "delta >= 1.2", "delta >= baseline - 10 %" or "warn: alpha.macs >= 2"; any '
+        "value of the JSON report. Repeatable; adds to those of files.",
     ),
+]
+Policy = Annotated[
+    str | None,
+    typer.Option(metavar="FILE.toml", help="Requirements from a file."),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REPORT.json",
+        help="An earlier report: no worse than it, or as the requirements say that name it.",
+    ),
+]
+NoConfig = Annotated[
+    bool,
+    typer.Option(
+        "--no-config",
+        is_eager=True,
+        callback=config_file.no_config,
+        help="Read no settings from files.",
+    ),
+]
+ConfigFile = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE.toml",
+        is_eager=True,
+        callback=config_file.settings_of_audits,
+        help="Settings. Default: compaudit.toml, or [tool.compaudit] in pyproject.toml, here or in "
+        "a folder above.",
+    ),
+]
+ConfigFileAgain = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE.toml",
+        is_eager=True,
+        callback=config_file.judging_settings,
+        help="Where requirements, policy, baseline and inconclusive come from. Default: as for "
+        "compare.",
+    ),
+]
+RequireAgain = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--require",
+        metavar="REQUIREMENT",
+        help="Instead of the requirements of the audit, with those of files. Repeatable.",
+    ),
+]
+Accept = Annotated[
+    bool,
+    typer.Option(
+        "--accept",
+        help="Write the report to the file of --baseline, as the new baseline, if its verdict is "
+        "good.",
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="With --accept: whatever the verdict is."),
 ]
 Inconclusive = Annotated[
     str,
@@ -147,13 +212,28 @@ SavedReport = Annotated[
         metavar="REPORT.json", help="What compare -o REPORT.json wrote; - reads standard input."
     ),
 ]
+AuditToStartFrom = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[REPORT.json | ORIGINAL COMPRESSED]",
+        help="A saved report, or the two models to audit. Without: a template.",
+    ),
+]
+ConfigToWrite = Annotated[
+    str,
+    typer.Option("--output", "-o", metavar="FILE.toml", help="The file to write."),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--force", help="Write it also where it exists."),
+]
 InconclusiveAgain = Annotated[
     str | None,
     typer.Option(
         "--inconclusive",
         metavar="fail|warn|pass",
-        help="What an undecided requirement means for the exit code. Default: fail with "
-        "--require, else as in the audit.",
+        help="What an undecided requirement means for the exit code. Default: as in the audit for "
+        "its own requirements, else fail.",
     ),
 ]
 ConfidenceAgain = Annotated[

@@ -19,7 +19,16 @@ from compaudit.errors import ExitCode, RequestError
 from compaudit.report import FORMATS, View, format_for, render, require
 from compaudit.results import Report
 
-__all__ = ["check_format", "check_outputs", "deliver", "forget_stdout", "say_error", "write_stdout"]
+__all__ = [
+    "check_format",
+    "check_outputs",
+    "check_writable",
+    "deliver",
+    "forget_stdout",
+    "say_error",
+    "write_file",
+    "write_stdout",
+]
 
 # A line that begins with two colons is a command to GitHub's runner, as is the old ##[command]
 # anywhere; ##vso[command] is one to Azure's. Names from files may try to be one.
@@ -51,23 +60,32 @@ def check_outputs(paths: Sequence[str]) -> None:
     """
     for path in paths:
         require(format_for(path))
-        folder = Path(path).parent
-        if not folder.is_dir():
-            raise RequestError(
-                f"cannot write {path}: the folder {folder} does not exist",
-                hint=f"mkdir -p {folder}",
-                code="unwritable-output",
-            )
-        target = Path(path)
-        writable = os.access(target, os.W_OK) if target.exists() else os.access(folder, os.W_OK)
-        if target.is_dir() or not writable:
-            raise RequestError(
-                f"cannot write {path}: no permission"
-                if not target.is_dir()
-                else f"cannot write {path}: it is a folder",
-                hint="choose another place with -o",
-                code="unwritable-output",
-            )
+        check_writable(path)
+
+
+def check_writable(path: str) -> None:
+    """Refuse a file that could not be written anyway.
+
+    Raises:
+        RequestError: its folder is missing, or it cannot be written to.
+    """
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise RequestError(
+            f"cannot write {path}: the folder {folder} does not exist",
+            hint=f"mkdir -p {folder}",
+            code="unwritable-output",
+        )
+    target = Path(path)
+    writable = os.access(target, os.W_OK) if target.exists() else os.access(folder, os.W_OK)
+    if target.is_dir() or not writable:
+        raise RequestError(
+            f"cannot write {path}: no permission"
+            if not target.is_dir()
+            else f"cannot write {path}: it is a folder",
+            hint="choose another place with -o",
+            code="unwritable-output",
+        )
 
 
 def deliver(
@@ -100,14 +118,21 @@ def deliver(
         append_summary(report, view)
     for path in paths:
         try:
-            _write_whole(Path(path), render(report, format_for(path), 100, view=view))
-        except OSError as error:
-            say_error(f"cannot write {path}: {error.strerror or error}", "choose another place")
-            failed = True
+            failed |= not write_file(path, render(report, format_for(path), 100, view=view))
         except RequestError as error:
             say_error(f"cannot write {path}: {error.message}", error.hint)
             failed = True
     return ExitCode.BAD_REQUEST if failed and verdict is ExitCode.DONE else verdict
+
+
+def write_file(path: str, text: bytes) -> bool:
+    """Write a file, all of it or nothing; False, and a sentence on stderr, where it cannot be."""
+    try:
+        _write_whole(Path(path), text)
+    except OSError as error:
+        say_error(f"cannot write {path}: {error.strerror or error}", "choose another place")
+        return False
+    return True
 
 
 def write_stdout(text: bytes, *, exact: bool = True) -> bool:

@@ -1,17 +1,21 @@
-"""Flags, and the keywords of the Python API, become one validated, frozen object.
+"""Flags, files, and the keywords of the Python API become one validated, frozen object.
 
-`settings` is that object, `one_model` what it holds for one of the two models only, `parsing` makes
-its values from text, and `checks` refuses impossible ones.
+`settings` is that object, `one_model` what it holds for one of the two models only, `options` makes
+it from the options of the command line, `parsing` their values from text, and `checks` refuses
+impossible ones. `file` finds and reads compaudit.toml, `policy` files of requirements.
 """
 
 from compaudit.config.checks import did_you_mean
+from compaudit.config.file import FileSettings, find_file, keys_of_files, read_file
 from compaudit.config.one_model import ModelOptions
+from compaudit.config.options import check_options, config_from
 from compaudit.config.parsing import (
     parse_mapping,
     parse_shapes,
     parse_with_unit,
     select_measurements,
 )
+from compaudit.config.policy import read_policy
 from compaudit.config.settings import (
     DEFAULT_TIME_BUDGET_S,
     MEASUREMENTS,
@@ -28,14 +32,21 @@ __all__ = [
     "MEASUREMENTS",
     "SLOW_MODEL_TIME_BUDGET_S",
     "Config",
+    "FileSettings",
     "Inconclusive",
     "Measurement",
     "ModelOptions",
     "Task",
     "Which",
+    "check_options",
+    "config_from",
     "did_you_mean",
+    "find_file",
+    "keys_of_files",
     "parse_mapping",
     "parse_shapes",
     "parse_with_unit",
+    "read_file",
+    "read_policy",
     "select_measurements",
 ]

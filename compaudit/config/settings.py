@@ -66,6 +66,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         cache: keep the original's outputs for the next audit of it.
         map_input: what is called A in the data, or in the original, feeds the input called B.
         map_output: the original's output A is compared with the compressed model's output B.
+        requirements: as texts, those of the policy too: ``delta >= 1.2``, ``warn: … # message``.
+        baseline: an earlier report, for requirements that compare with one.
+        policy: the file that some of the requirements come from.
+        config_file: the file that some of the settings come from.
         original_only: what holds for the original alone; see `of`.
         compressed_only: what holds for the compressed model alone.
     """
@@ -97,6 +101,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     requirements: tuple[str, ...] = ()
     inconclusive: Inconclusive = "fail"
+    baseline: str | None = None
+    policy: str | None = None
+    config_file: str | None = None
     raw: bool = False
     profile: bool = False
     trace: bool = False

@@ -72,15 +72,20 @@ def _add_check(
 
 
 def _outcome(check: Check, *, died: bool, lenient: bool) -> Outcome | None:
-    """How a requirement ended; what could not be measured because a model died is an error."""
+    """How a requirement ended; what could not be measured because a model died is an error.
+
+    JUnit knows no warnings: what only warns, and does not hold, is skipped with its reason.
+    """
+    if check.status != "passed" and check.severity == "warn":
+        return "skipped"
     match check.status:
         case "passed":
             return None
         case "failed":
             return "failure"
-        case "inconclusive":
-            if died and check.observed is None:
-                return "error"
+        case "not_measured" if died:
+            return "error"
+        case "inconclusive" | "not_measured":
             return "skipped" if lenient else "failure"
 
 

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from compaudit.results.model import Estimate
+
 __all__ = [
     "Check",
     "Data",
@@ -32,20 +34,29 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One requirement and how it was judged."""
+    """One requirement and how it was judged.
+
+    `limit` is the number it comes to, null where that is not known. `reference` is the figure that
+    the limit is made from, of this report or of the baseline; null where the limit is a number.
+    `message` is the author's own, `reason` says why the outcome is what it is. What has severity
+    ``warn`` counts neither for the gate's status nor for the exit code.
+    """
 
     requirement: str
     metric: str
     observed: float | None
     low: float | None
     high: float | None
-    status: Literal["passed", "failed", "inconclusive"]
+    limit: float | None
+    reference: Estimate | None
+    status: Literal["passed", "failed", "inconclusive", "not_measured"]
     severity: Literal["fail", "warn"]
     message: str
+    reason: str
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
-    """All requirements together; ``none`` when none was set."""
+    """All requirements that bind together; ``none`` when none was set."""
 
     status: Literal["passed", "failed", "inconclusive", "none"]
     checks: list[Check]

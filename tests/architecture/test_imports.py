@@ -17,8 +17,11 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("api",),
-    ("audit", "inspection", "checkup", "judging"),
-    ("execution", "timing", "feeding", "reading", "document", "figures", "unmeasured", "pair"),
+    ("audit", "inspection", "checkup", "judging", "proposal"),
+    (
+        *("execution", "timing", "feeding", "reading", "document", "figures", "unmeasured"),
+        *("pair", "terms"),
+    ),
     ("measure", "findings", "gate", "report"),
     ("engines",),
     ("workers",),

@@ -82,7 +82,9 @@ def test_a_failed_requirement_fails_however_lenient() -> None:
 
 
 def test_what_a_dead_model_left_unmeasured_is_an_error() -> None:
-    report = msgspec.structs.replace(judged(observed=None, low=None, high=None), error=DIED)
+    report = msgspec.structs.replace(
+        judged(observed=None, low=None, high=None, status="not_measured"), error=DIED
+    )
     title = "digits.onnx → digits_int8.onnx"
     assert outcomes(report) == {title: ["error"], SMALL: [], ACCURATE: ["error"]}
     (error, _) = suite_of(report).iter("error")

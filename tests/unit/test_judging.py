@@ -104,7 +104,7 @@ def test_an_interval_that_stays_narrow_decides_nothing_at_a_higher_confidence() 
     assert statuses(at_95) == ["passed", "failed"] + ["passed"] * 5
     at_99 = judge_again(RAW, requirements=wanted, confidence=0.99)
     assert statuses(at_99) == ["inconclusive"] * 3 + ["passed", "inconclusive", "passed", "passed"]
-    assert "95 % confidence" in at_99.gate.checks[0].message
+    assert "95 % confidence" in at_99.gate.checks[0].reason
     assert judge_again(at_99) == at_99
     # What holds of an interval of 95 % holds of the narrower one of 90 %.
     assert statuses(judge_again(RAW, requirements=wanted, confidence=0.9)) == statuses(at_95)
@@ -124,8 +124,8 @@ def test_without_a_delta_it_is_said_why() -> None:
     with pytest.raises(RequestError, match="no δ to compute again: left out by --only"):
         judge_again(report, confidence=0.99)
     (check,) = judge_again(report, requirements=["delta >= 0"]).gate.checks
-    assert check.status == "inconclusive"
-    assert "--only" in check.message
+    assert check.status == "not_measured"
+    assert "--only" in check.reason
 
 
 def test_an_altered_report_is_refused_whatever_is_asked() -> None:

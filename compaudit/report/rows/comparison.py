@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from compaudit.report.rows.base import Form, Mood, Note, Page, model_name, plain
+from compaudit.report.rows.base import Note, Page, model_name
 from compaudit.report.rows.changes import changes_section
+from compaudit.report.rows.checks import check_notes
 from compaudit.report.rows.data import data_notes, described
 from compaudit.report.rows.findings import finding_notes
 from compaudit.report.rows.outcome import outcome_note
@@ -13,14 +14,7 @@ from compaudit.report.rows.size import size_section
 from compaudit.report.rows.speed import speed_section
 from compaudit.report.rows.verdict import verdict_notes
 from compaudit.report.view import View
-from compaudit.results import Check, Comparison
-from compaudit.units import (
-    format_cosine,
-    format_interval,
-    format_number,
-    format_ratio,
-    formatter_for,
-)
+from compaudit.results import Comparison
 
 __all__ = ["comparison_page"]
 
@@ -56,7 +50,7 @@ def comparison_page(report: Comparison, view: View) -> Page:
         verdict=verdict_notes(report),
         sections=tuple(section for section in sections if section is not None),
         findings=finding_notes(report.findings),
-        checks=_checks(report),
+        checks=check_notes(report.gate),
         footnotes=(*data_notes(report.data), *_not_measured(report)),
         outcome=outcome_note(report.gate),
     )
@@ -73,31 +67,6 @@ def _conditions(report: Comparison) -> str:
     return " · ".join(parts)
 
 
-def _checks(report: Comparison) -> tuple[Note, ...]:
-    moods: dict[str, Mood] = {"passed": "good", "failed": "bad", "inconclusive": "warning"}
-    notes = []
-    for check in report.gate.checks:
-        form = _form_of(check)
-        observed = form(check.observed)
-        bounds = format_interval(
-            None if check.low is None else form(check.low),
-            None if check.high is None else form(check.high),
-        )
-        measured = "" if check.observed is None else f"is {observed} {bounds}".rstrip()
-        text = ": ".join(part for part in (check.requirement, measured, check.message) if part)
-        notes.append(Note(check.status, text, mood=moods[check.status]))
-    return tuple(notes)
-
-
-def _form_of(check: Check) -> Form:
-    """The unit of the limit; what lies close to one takes more digits than other numbers."""
-    form = formatter_for(check.requirement)
-    if form is not format_number:
-        return form
-    last = check.metric.split(".")[-1]
-    if last.startswith("cosine"):
-        return format_cosine
-    return format_ratio if last == "perplexity_ratio" else plain
 
 
 def _not_measured(report: Comparison) -> tuple[Note, ...]:
