@@ -11,7 +11,9 @@
   that anything with a process for each model can take;
 - ``compaudit``: the audit of divergence and accuracy, all its figures, ``--workers 1``, no cache.
 
-Each is timed from its second batch to its last: starting up and loading are in none of them.
+Each is timed from its second batch to its last: starting up and loading are in none of them. Beside
+the seconds that pass stands the processor time of all processes: on a machine that others use too,
+it is the figure that can be repeated.
 
 *Memory.* The audit of a model that hardly needs any, over more and more samples: the most that the
 command, and the larger of its workers, held at once of their own memory (mapped files left out).
@@ -80,6 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", choices=("cost", "memory"))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--case", help="only those whose name begins so")
     parser.add_argument("--most", type=int, default=SAMPLE_COUNTS[-1], help="samples")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -89,7 +92,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if options.only != "memory":
-            _print_costs(folder, options.rounds)
+            cases = [case for case in CASES if case.name.startswith(options.case or "")]
+            _print_costs(folder, options.rounds, cases)
         if options.only != "cost":
             _print_memory(folder, [n for n in SAMPLE_COUNTS if n <= options.most])
 
@@ -150,34 +154,63 @@ def _model(case: Case, stored: dict[str, Any]) -> onnx.ModelProto:
 # ---------------------------------------------------------------------------------------- cost
 
 
-def _print_costs(folder: Path, rounds: int) -> None:
+@dataclass(frozen=True)
+class Taken:
+    """What some work took, in seconds: of the clock, and of all processors."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def until_now(cls) -> Taken:
+        """Since some moment in the past; what matters is the difference of two."""
+        own = psutil.Process()
+        cpu = 0.0
+        for process in (own, *own.children(recursive=True)):
+            times = process.cpu_times()
+            cpu += times.user + times.system
+        return cls(time.perf_counter(), cpu)
+
+    def since(self, earlier: Taken) -> list[float]:
+        """Wall and processor time from another moment to this one."""
+        return [self.wall - earlier.wall, self.cpu - earlier.cpu]
+
+
+def _print_costs(folder: Path, rounds: int, cases: Sequence[Case]) -> None:
     print(
-        "| case | samples | one after the other | at once | compaudit | over the first | over it |"
+        "| case | samples | one after the other | at once | compaudit | over the first | over it | "
+        "processor time of the first | of compaudit |"
     )
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for case in CASES:
+    print("| --- " * 9 + "|")
+    for case in cases:
         files = [str(path) for path in write_case(case, folder, case.samples)]
         arguments = [*files, f"{case.batch}", case.task]
-        seconds: dict[str, list[float]] = {name: [] for name in ("alone", "at once", "compaudit")}
+        found: dict[str, list[Taken]] = {name: [] for name in ("alone", "at once", "compaudit")}
         for round_ in range(rounds):
-            names = list(seconds)
+            names = list(found)
             for name in names[round_ % 3 :] + names[: round_ % 3]:
-                seconds[name].append(_seconds(name, arguments))
-        alone, together, ours = (statistics.median(taken) for taken in seconds.values())
+                found[name].append(_taken(name, arguments))
+        alone, together, ours = (
+            statistics.median(taken.wall for taken in all_) for all_ in found.values()
+        )
+        cpu, _, our_cpu = (
+            statistics.median(taken.cpu for taken in all_) for all_ in found.values()
+        )
         print(
             f"| {case.name} | {case.samples:,} | {alone:.2f} s | {together:.2f} s | {ours:.2f} s | "
-            f"{ours / alone:.2f} × | {ours / together:.2f} × |",
+            f"{ours / alone:.2f} × | {ours / together:.2f} × | {cpu:.2f} s | {our_cpu:.2f} s |",
             flush=True,
         )
 
 
-def _seconds(name: str, arguments: Sequence[str]) -> float:
+def _taken(name: str, arguments: Sequence[str]) -> Taken:
     if name == "compaudit":
-        return float(_child("audit", *arguments))
+        return Taken(*_child("audit", *arguments))
     if name == "alone":
-        return float(_child("loop", *arguments, "01"))
+        return Taken(*_child("loop", *arguments, "01"))
     children = [_started("loop", *arguments, which) for which in "01"]
-    return max(float(_answer(child)) for child in children)
+    both = [Taken(*_answer(child)) for child in children]
+    return Taken(max(one.wall for one in both), sum(one.cpu for one in both))
 
 
 def _child(*arguments: str) -> Any:
@@ -196,8 +229,10 @@ def _answer(child: subprocess.Popen[str]) -> Any:
     return json.loads(out.splitlines()[-1])
 
 
-def _loop(original: str, compressed: str, data: str, batch: str, task: str, which: str) -> float:
-    """Seconds of the bare loop from its second batch on; `which` of the models it runs."""
+def _loop(
+    original: str, compressed: str, data: str, batch: str, task: str, which: str
+) -> list[float]:
+    """What the bare loop takes from its second batch on; `which` of the models it runs."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -208,27 +243,28 @@ def _loop(original: str, compressed: str, data: str, batch: str, task: str, whic
     with np.load(data) as arrays:
         values = arrays[name]
     step = int(batch)
-    began = 0.0
+    began = Taken.until_now()
     for start in range(0, len(values), step):
         for session in sessions:
             session.run(None, {name: values[start : start + step]})
         if start == 0:
-            began = time.perf_counter()
-    return time.perf_counter() - began
+            began = Taken.until_now()
+    return Taken.until_now().since(began)
 
 
-def _audit(original: str, compressed: str, data: str, batch: str, task: str) -> float:
-    """Seconds of the audit's pass over the samples, from the second batch on."""
+def _audit(original: str, compressed: str, data: str, batch: str, task: str) -> list[float]:
+    """What the audit's pass over the samples takes, from the second batch on."""
     from compaudit import audit
     from compaudit.config import Config
     from compaudit.progress import Silent
 
-    times: list[float] = []
+    ends: list[Taken] = []
 
     class Watch(Silent):
         def stage(self, text: str, share: float | None = None) -> None:
-            if text.startswith("comparing outputs"):
-                times.append(time.perf_counter())
+            # Whoever looks at processes at every batch pays for it.
+            if text.startswith("comparing outputs") and (not ends or not share or share >= 1):
+                ends.append(Taken.until_now())
 
     config = Config(
         original=original,
@@ -243,7 +279,7 @@ def _audit(original: str, compressed: str, data: str, batch: str, task: str) -> 
     report = audit.compare(config, Watch())
     if report.error is not None or report.divergence is None or report.divergence.kl is None:
         sys.exit(f"the audit failed: {report.error}")
-    return times[-1] - times[0]
+    return ends[-1].since(ends[0])
 
 
 CHILDREN = {"loop": _loop, "audit": _audit}

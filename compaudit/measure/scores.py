@@ -1,4 +1,4 @@
-"""Class scores: what do they mean, and what are their log-probabilities?
+"""Class scores: what do they mean, and what are their logarithms?
 
 Nobody says whether an output holds logits or probabilities, so its numbers must. The first rows
 decide, however they are split into batches.
@@ -12,9 +12,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from compaudit.theory.information import log_from_probabilities, log_probabilities
+from compaudit.theory.information import log_from_probabilities
 
-__all__ = ["Evidence", "Kind", "Scores", "class_scores", "kinds_of", "looks_like_classes"]
+__all__ = [
+    "TOP",
+    "Evidence",
+    "Kind",
+    "Scores",
+    "class_scores",
+    "highest_classes",
+    "kinds_of",
+    "looks_like_classes",
+]
 
 Kind = Literal["logits", "probabilities"]
 
@@ -24,11 +33,14 @@ _SUM_TOLERANCE = 5e-3
 # Eight bits round the shares of many classes up or down together.
 _LARGEST_SUM = 1.5
 
-_TOP = 5
+TOP = 5
 
-# Rows of so many classes are not sorted as a whole.
-_WIDE = 2048
+# Of rows this wide the highest are sought among the highest of so many interleaved groups.
+_WIDE = 256
 _GROUP = 32
+
+# e to this power is zero: a class that is ruled out, in finite numbers.
+_MASKED = -1e5
 
 
 def looks_like_classes(values: NDArray[Any], dimensions: int = 2) -> bool:
@@ -122,94 +134,120 @@ def kinds_of(original: Evidence, compressed: Evidence) -> tuple[Kind, Kind]:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Class scores of some rows as log-probabilities, float64.
+    """Class scores of some rows as logarithms of a distribution.
 
     Attributes:
-        log: (rows, classes); those of rows that are no distribution are NaN.
+        log: (rows, classes), float64, finite: log-probabilities up to a constant, none above zero.
+            A class that is ruled out has one whose exponential is zero; rows that are no
+            distribution hold zeros.
         usable: which rows are one.
         predicted: the class with the highest score, −1 where the scores are not numbers.
-        top5: of each row and class, whether it is among the five highest; the lower class number
-            where scores are equal, nothing where they are not numbers.
+        top5: the five classes with the highest scores, or all where there are fewer, in ascending
+            order; the lower class numbers where scores are equal, −1 where they are not numbers.
         floored: probabilities that were exactly zero and count as the smallest subnormal.
     """
 
     log: NDArray[np.float64]
     usable: NDArray[np.bool_]
     predicted: NDArray[np.int64]
-    top5: NDArray[np.bool_]
+    top5: NDArray[np.int64]
     floored: int
 
 
 def class_scores(
-    values: NDArray[Any], kind: Kind, masked: NDArray[np.bool_] | None = None
+    values: NDArray[Any],
+    kind: Kind,
+    masked: NDArray[np.bool_] | None = None,
+    room: NDArray[np.float64] | None = None,
 ) -> Scores:
-    """Class scores as log-probabilities.
+    """Class scores as logarithms.
 
     Args:
         values: (rows, classes), logits or probabilities, float16 to float64.
         kind: which of the two, decided once for the whole data set.
         masked: of each row and class, whether a logit of −∞ says that the class is impossible,
             since the other model says so too. Any other infinity is no number.
+        room: of the shape of the values, for the logarithms; it is made where there is none.
     """
-    rows = values.astype(np.float64)
-    fine = np.isfinite(rows)
-    if masked is not None:
-        fine |= masked
-    numbers = np.asarray(fine.all(axis=-1))
-    usable = numbers.copy()
-    log = np.full(rows.shape, np.nan)
+    floor = float(np.finfo(values.dtype).smallest_subnormal)
+    # float16 is slow to compare, and exact in float32.
+    values = values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
+    log = np.empty(values.shape) if room is None else room
+    predicted = values.argmax(axis=-1)
+    # A NaN is both the highest and the lowest.
+    high = np.take_along_axis(values, predicted[:, None], axis=-1).astype(np.float64)
+    low = (values if masked is None else np.where(masked, high, values)).min(axis=-1)
+    numbers = np.isfinite(high[:, 0]) & np.isfinite(low)
     floored = 0
     if kind == "probabilities":
-        with np.errstate(invalid="ignore"):
-            sums = rows.sum(axis=-1)
-            usable &= (rows >= 0).all(axis=-1) & (sums > 0) & (sums <= _LARGEST_SUM)
-        # A softmax in low precision sums to one only nearly; what is compared is what it means.
-        shares = rows[usable] / sums[usable, None]
-        floor = float(np.finfo(values.dtype).smallest_subnormal)
-        log[usable], floored = log_from_probabilities(shares, floor)
+        usable, floored = _log_of_shares(values, numbers & (low >= 0), floor, log)
     else:
         with np.errstate(over="ignore", invalid="ignore"):
-            found = log_probabilities(rows[usable])
-            # Not where logits are 1e308 apart, nor where every class is masked.
-            sound = np.isfinite(found) | (rows[usable] == -np.inf)
-        log[usable] = found
-        usable[usable] = sound.all(axis=-1) & np.isfinite(found).any(axis=-1)
-        log[~usable] = np.nan
-    numbers &= np.isfinite(rows).any(axis=-1)
+            # Not where logits are 1e308 apart.
+            usable = numbers & np.isfinite(low - high[:, 0])
+            np.subtract(values, high, out=log)
+        if masked is not None:
+            log[masked] = _MASKED
+        log[~usable] = 0.0
+    top5 = highest_classes(values, TOP)
+    top5[~numbers] = -1
     return Scores(
         log=log,
         usable=usable,
-        predicted=np.where(numbers, rows.argmax(axis=-1), -1),
-        top5=_highest(rows, _TOP) & numbers[:, None],
+        predicted=np.where(numbers, predicted, -1),
+        top5=top5,
         floored=floored,
     )
 
 
-def _highest(rows: NDArray[np.float64], count: int) -> NDArray[np.bool_]:
-    """Whether an element is among the `count` highest of its row; of equal ones the first are."""
-    classes = rows.shape[1]
-    if classes <= count:
-        return np.ones(rows.shape, dtype=np.bool_)
-    last = _nth_highest(rows, count)
-    among = rows >= last
-    if (np.count_nonzero(among, axis=-1) <= count).all():
-        return np.asarray(among)
-    above, level = rows > last, rows == last
-    free = count - np.count_nonzero(above, axis=-1, keepdims=True)
-    return np.asarray(above | (level & (np.cumsum(level, axis=-1) <= free)))
+def _log_of_shares(
+    values: NDArray[Any], positive: NDArray[np.bool_], floor: float, log: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], int]:
+    """Fill in the logarithms of probabilities; which rows are a distribution, and zeros floored."""
+    np.copyto(log, values)
+    with np.errstate(invalid="ignore"):
+        sums = log.sum(axis=-1)
+        usable = np.asarray(positive & (sums > 0) & (sums <= _LARGEST_SUM))
+    # A softmax in low precision sums to one only nearly; what is compared is what it means.
+    shares = log[usable] / sums[usable, None]
+    log[~usable] = 0.0
+    log[usable], floored = log_from_probabilities(shares, floor)
+    return usable, floored
 
 
-def _nth_highest(rows: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """The `count`-th highest element of each row, (rows, 1); anything where there is a NaN."""
-    classes = rows.shape[1]
-    if classes < _WIDE:
-        return np.partition(rows, classes - count, axis=-1)[:, classes - count, None]
-    # So many groups have an element of that size at least: few elements are left to be sorted.
-    highest = np.maximum.reduceat(rows, np.arange(0, classes, _GROUP), axis=-1)
-    bounds = np.partition(highest, -count, axis=-1)[:, -count, None]
-    left = rows >= bounds
-    found = [
-        np.partition(row[chosen], -count)[-count] if np.count_nonzero(chosen) >= count else np.nan
-        for row, chosen in zip(rows, left, strict=True)
-    ]
-    return np.array(found)[:, None]
+def highest_classes(values: NDArray[Any], count: int) -> NDArray[np.int64]:
+    """The classes with the highest scores of each row; of equal ones the first.
+
+    Args:
+        values: (rows, classes).
+        count: how many are wanted.
+
+    Returns:
+        Class numbers, ascending, (rows, at most `count`); −1 at least once where there is a NaN.
+    """
+    rows, classes = values.shape
+    count = min(count, classes)
+    found = np.full((rows, count), -1, dtype=np.int64)
+    # Few are as high as the lowest of the highest; they alone are sorted.
+    place, among = np.divmod(np.flatnonzero(values >= _bound(values, count)), max(1, classes))
+    order = np.lexsort((-values[place, among], place))
+    place, among = place[order], among[order]
+    rank = np.arange(len(place)) - np.searchsorted(place, place)
+    first = rank < count
+    found[place[first], rank[first]] = among[first]
+    return np.sort(found, axis=-1)
+
+
+def _bound(values: NDArray[Any], count: int) -> NDArray[Any]:
+    """A number of each row, (rows, 1), that at least `count` of its elements reach.
+
+    It is NaN, which nothing reaches, only where there is a NaN.
+    """
+    rows, classes = values.shape
+    some = values
+    if classes >= _WIDE:
+        # As many groups have an element that high.
+        whole = classes // _GROUP * _GROUP
+        groups = values[:, :whole].reshape(rows, _GROUP, -1).max(axis=1)
+        some = np.concatenate((groups, values[:, whole:]), axis=1)
+    return np.asarray(np.partition(some, -count, axis=-1)[:, -count, None])
