@@ -18,7 +18,7 @@ from compaudit.engines.base import Pass, Seen, Tally
 from compaudit.engines.local import require_readable
 from compaudit.engines.ray.driver import begin, connect, leave, proceed
 from compaudit.engines.ray.messages import Connection, Job, Member, Status
-from compaudit.errors import RequestError
+from compaudit.errors import CompauditError, MeasurementError, RequestError
 from compaudit.models import open as models
 from compaudit.progress import Progress
 from compaudit.workers.limits import Limits
@@ -27,11 +27,11 @@ from compaudit.workers.worker import Worker
 __all__ = ["RayEngine", "check"]
 
 _STAGE = "evaluate"
+_DOING = "handing out shards"
 _NAME = "the Ray cluster"
 _REACH_S = 3.0
 _JOIN_S = 20.0
 _START_S = 120.0
-_ANSWER_S = 90.0
 _UNLIMITED = 2**62
 _LONGEST_FOLDER = 36
 """Ray puts 70 characters behind it, to the name of a socket, which has at most 107."""
@@ -58,7 +58,7 @@ def check(address: str | None) -> None:
         )
     if address is not None:
         with _joined(address, 1, Limits()) as driver:
-            driver.call(_STAGE, leave)
+            driver.call(_DOING, leave)
 
 
 class RayEngine:
@@ -104,15 +104,15 @@ class RayEngine:
         job = self._job(evaluation, make)
         self._progress.stage("starting Ray" if self._address is None else "joining the Ray cluster")
         with _joined(self._address, job.cpus * (job.workers or 1), self._limits) as driver:
-            driver.call(_STAGE, begin, job)
+            driver.call(_DOING, begin, job)
             status = Status()
             while status.tally is None:
-                status = driver.call(_STAGE, proceed)
+                status = driver.call(_DOING, proceed)
                 self._tell(status, on_progress)
                 if status.failure is not None:
-                    driver.call(_STAGE, leave)
+                    driver.call(_DOING, leave)
                     raise status.failure.error()
-            driver.call(_STAGE, leave)
+            driver.call(_DOING, leave)
         require_readable(evaluation, status.broken)
         # From processes that run this very package; Ray itself speaks pickle.
         return Seen(pickle.loads(status.tally), status.broken)
@@ -146,6 +146,10 @@ class RayEngine:
         )
 
 
+_HINT = (
+    "give the address that `ray start --head` printed, HOST:6379 mostly; `ray status` tells "
+    "whether the cluster runs"
+)
 _GPUS = ("cuda", "tensorrt", "rocm", "migraphx")
 
 
@@ -162,8 +166,24 @@ def _joined(address: str | None, cpus: int, limits: Limits) -> Iterator[Worker]:
         # Ray's own processes, and all the models that run here, are its children.
         driver_limits = Limits(_JOIN_S if address else _START_S, _UNLIMITED, folder or None)
         with Worker(_NAME, driver_limits) as driver:
-            driver.call(_STAGE, connect, Connection(address, cpus, folder))
+            try:
+                driver.call("being joined", connect, Connection(address, cpus, folder))
+            except MeasurementError as error:
+                raise _silent(address, error) from error
             yield driver
+
+
+def _silent(address: str | None, error: MeasurementError) -> CompauditError:
+    """What listens at an address and is no Ray cluster costs the request, not a measurement."""
+    if address is None or error.code != "timeout":
+        return error
+    return RequestError(
+        f"what listens at the Ray address {address} does not answer as a Ray cluster does, within "
+        f"{_JOIN_S:.0f} s",
+        hint=_HINT,
+        code="no-ray-cluster",
+        stage=_STAGE,
+    )
 
 
 def _require_answer(address: str) -> None:
@@ -173,12 +193,11 @@ def _require_answer(address: str) -> None:
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
-    except OSError as error:
-        reason = error.strerror or str(error) or "timed out"
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "timed out"
         raise RequestError(
             f"nothing answers at the Ray address {address}: {reason.lower()}",
-            hint="give the address that `ray start --head` printed, HOST:6379 mostly; `ray status` "
-            "tells whether the cluster runs",
+            hint=_HINT,
             code="no-ray-cluster",
             stage=_STAGE,
         ) from error
