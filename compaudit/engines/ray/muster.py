@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ray
@@ -11,20 +11,20 @@ import ray.cloudpickle
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from compaudit.engines.ray import nodes
+from compaudit.engines.ray import probe
 from compaudit.engines.ray.calls import RayCalls
 from compaudit.engines.ray.fleet import Fleet
 from compaudit.engines.ray.messages import Job
-from compaudit.engines.ray.nodes import Facts, Node, look_around, misses
+from compaudit.engines.ray.nodes import Node, choose, spread
 from compaudit.engines.ray.parcels import Chunk, Parcel, chunks
+from compaudit.engines.ray.probe import Facts, look_around
 from compaudit.engines.ray.relocation import parcels_of
-from compaudit.errors import MeasurementError, RequestError
+from compaudit.errors import MeasurementError
 from compaudit.version import __version__
 
-__all__ = ["Muster", "choose", "spread"]
+__all__ = ["Muster"]
 
 _PROBE_S = 60.0
-_LISTED = 3
 
 
 class Muster:
@@ -85,13 +85,13 @@ class Muster:
 
     def _candidates(self) -> list[tuple[Node, Facts]]:
         """The nodes that answer, with what they say; a node that has no room is left out."""
-        ray.cloudpickle.register_pickle_by_value(nodes)
-        probe = ray.remote(look_around)
+        ray.cloudpickle.register_pickle_by_value(probe)
+        asking = ray.remote(look_around)
         asked: dict[Any, Mapping[str, Any]] = {}
         for node in ray.nodes():
             if node["Alive"]:
                 placed = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                at_node = probe.options(scheduling_strategy=placed, num_cpus=0, max_retries=0)
+                at_node = asking.options(scheduling_strategy=placed, num_cpus=0, max_retries=0)
                 asked[at_node.remote(self._job.runtimes)] = node
         answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_PROBE_S)
         found = []
@@ -119,49 +119,3 @@ class Muster:
             slots = min(slots, int(has.get("memory", 0) // self._job.pair_bytes))
         name = f"{facts['host']} ({node['NodeManagerAddress']})"
         return Node(node["NodeID"], name, facts["machine"], slots)
-
-
-def choose(
-    candidates: Sequence[tuple[Node, Facts]], cpus: int, version: str
-) -> tuple[list[Node], list[str]]:
-    """The nodes that can run the models, and notes about those that cannot.
-
-    Args:
-        candidates: nodes with what they say of themselves.
-        cpus: what a Ray worker takes.
-        version: compaudit's here.
-
-    Raises:
-        RequestError: there is none.
-    """
-    lacks = {node.name: what for node, facts in candidates if (what := misses(facts, version))}
-    able = [node for node, _ in candidates if node.name not in lacks]
-    roomy = [node for node in able if node.slots]
-    told = [f"the node {name} {what}" for name, what in list(lacks.items())[:_LISTED]]
-    if len(lacks) > _LISTED:
-        told.append(f"{len(lacks) - _LISTED} more nodes lack something")
-    if not able:
-        raise RequestError(
-            f"no node of the Ray cluster can run the models: {'; '.join(told)}",
-            hint=f"install 'compaudit=={version}' and what runs the models on every node, for "
-            "example with pip install 'compaudit[cpu,ray]'",
-            code="node-without-runtime",
-            stage="evaluate",
-        )
-    if not roomy:
-        raise RequestError(
-            f"no node of the Ray cluster has room for a Ray worker, which takes {cpus} "
-            f"processor{'s' if cpus > 1 else ''} and both models' memory",
-            hint="give fewer --threads, or take a cluster with more",
-            code="ray-cluster-too-small",
-            stage="evaluate",
-        )
-    return roomy, [f"{one}: it evaluates nothing" for one in told]
-
-
-def spread(nodes: Sequence[Node], wanted: int) -> list[Node]:
-    """The node of every Ray worker: one on each node, then a second on each, and so on."""
-    plan: list[Node] = []
-    for place in range(max(node.slots for node in nodes)):
-        plan += [node for node in nodes if node.slots > place]
-    return plan[:wanted]

@@ -75,7 +75,9 @@ def test_files_arrive_as_they_were(
     for chunk in sent:
         shelf.write(parcels, chunk)
     there = shelf.place_of(parcels[1]) / parcels[1].entry
-    assert {path.relative_to(there): path.read_bytes() for path in there.rglob("*") if path.is_file()} == {
+    assert {
+        path.relative_to(there): path.read_bytes() for path in there.rglob("*") if path.is_file()
+    } == {
         Path("m.onnx"): b"graph",
         Path("m.data"): b"weights",
         Path("empty"): b"",
