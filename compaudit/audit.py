@@ -11,6 +11,7 @@ from pathlib import Path
 
 from compaudit import document, findings, interruption, machine
 from compaudit.config import Config
+from compaudit.engines.ray import engine as ray_engine
 from compaudit.errors import MeasurementError
 from compaudit.execution import Execution
 from compaudit.execution.tracing import Inside, look_inside
@@ -77,6 +78,8 @@ class _Audit:
         self._progress = progress
         self._limits = Limits(config.timeout_s, config.memory_limit_bytes, folder)
         # What cannot be opened is said before minutes are spent on the models.
+        if config.engine == "ray" and config.wants("divergence", "accuracy"):
+            ray_engine.check(config.ray_address)
         self._given = open_given(config, self._limits, folder, self._progress)
         self._pair = open_pair(config)
         self._execution = Execution(config, self._pair, self._limits, progress)

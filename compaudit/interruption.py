@@ -113,8 +113,12 @@ def undo_everything() -> None:
 
 
 @contextmanager
-def temporary_folder(prefix: str) -> Iterator[Path]:
+def temporary_folder(prefix: str, where: str | None = None) -> Iterator[Path]:
     """A folder that is gone after the block, whatever ends it.
+
+    Args:
+        prefix: how its name begins.
+        where: the folder it is made in; None for the usual one.
 
     Raises:
         RequestError: there is no place where one can be made.
@@ -124,7 +128,7 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         with held():
             try:
-                folder = TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+                folder = TemporaryDirectory(prefix=prefix, dir=where, ignore_cleanup_errors=True)
             except (FileNotFoundError, PermissionError) as error:
                 raise RequestError(
                     "there is no folder for temporary files",

@@ -336,8 +336,24 @@ MemoryLimit = Annotated[
     ),
 ]
 Workers = Annotated[
-    int,
-    typer.Option(metavar="N", help="Evaluate the data in so many pairs of processes at once."),
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Evaluate the data in so many pairs of processes at once. Default: 1; with --engine "
+        "ray, all there is room for.",
+    ),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        metavar="local|ray", help="Where the data is evaluated. Times are always taken here."
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="A Ray cluster that runs. Without: one is started here."
+    ),
 ]
 NoCache = Annotated[
     bool,

@@ -15,6 +15,7 @@ __all__ = [
     "check_between",
     "check_data",
     "check_device",
+    "check_engine",
     "check_mapping",
     "check_metrics",
     "check_one_of",
@@ -29,6 +30,7 @@ LARGEST = 2**63 - 1
 
 
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,4})?|[A-Za-z0-9_]+ExecutionProvider")
+_ADDRESS = re.compile(r"auto|(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 _FUNCTION = re.compile(r"(?:.+\.py|[A-Za-z_][\w.]*):[A-Za-z_][\w.]*")
 _SUFFIX = "executionprovider"
 _DEVICES = (
@@ -73,6 +75,35 @@ def check_device(device: str) -> None:
         "CUDAExecutionProvider",
         code="unknown-device",
     )
+
+
+def check_engine(engine: str, address: str | None, device: str) -> None:
+    """Raises RequestError for an address that is none, or that nobody would use."""
+    if address is not None and engine != "ray":
+        raise RequestError(
+            "--ray-address is for --engine ray",
+            hint="add --engine ray, or leave --ray-address out",
+            code="contradicting-options",
+        )
+    if address is not None and address.startswith("ray://"):
+        raise RequestError(
+            f"--ray-address {address!r} is that of a Ray client server, and this machine has to be "
+            "a node of the cluster",
+            hint="run `ray start --address=HOST:6379 --num-cpus=0` here, and give HOST:6379",
+            code="bad-option",
+        )
+    if address is not None and not _ADDRESS.fullmatch(address):
+        raise RequestError(
+            f"--ray-address {address!r} is not of the form HOST:PORT",
+            hint="for example --ray-address 10.0.0.1:6379, or auto for the cluster that runs here",
+            code="bad-option",
+        )
+    if engine == "ray" and ":" in device and device != "cuda:0":
+        raise RequestError(
+            f"--device {device} means a GPU of this machine, and Ray gives every worker its own",
+            hint="say --device cuda",
+            code="contradicting-options",
+        )
 
 
 def check_whole(option: str, value: int | None, least: int, most: int) -> None:

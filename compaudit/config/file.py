@@ -68,6 +68,8 @@ _KEYS: dict[str, Kind] = {
     "timeout": "text",
     "memory-limit": "text",
     "workers": "whole",
+    "engine": "text",
+    "ray-address": "text",
     "no-cache": "switch",
     "no-lock": "switch",
 }

@@ -28,7 +28,7 @@ _WITH_UNITS = {
 _AS_THEY_ARE = (
     *("data", "preprocess", "task", "model-output", "limit", "seed", "device", "threads"),
     *("compile", "inconclusive", "raw", "profile", "trace", "worst", "workers", "policy"),
-    *("baseline", "trust-model-code", "config-file"),
+    *("baseline", "trust-model-code", "config-file", "engine", "ray-address"),
 )
 
 

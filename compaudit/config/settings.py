@@ -12,6 +12,7 @@ from compaudit.config.checks import (
     check_between,
     check_data,
     check_device,
+    check_engine,
     check_metrics,
     check_one_of,
     check_preprocess,
@@ -25,6 +26,7 @@ __all__ = [
     "MEASUREMENTS",
     "SLOW_MODEL_TIME_BUDGET_S",
     "Config",
+    "EngineName",
     "Inconclusive",
     "Measurement",
     "Task",
@@ -34,6 +36,7 @@ __all__ = [
 Measurement = Literal["size", "macs", "layers", "latency", "memory", "divergence", "accuracy"]
 Task = Literal["auto", "classification", "regression", "embedding", "causal-lm"]
 Inconclusive = Literal["fail", "warn", "pass"]
+EngineName = Literal["local", "ray"]
 Which = Literal["original", "compressed"]
 
 MEASUREMENTS: tuple[Measurement, ...] = get_args(Measurement)
@@ -62,7 +65,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         preprocess: how images become arrays: ``imagenet``, or a TOML file.
         metrics: ``module:function`` of the user's own figures, one number a sample.
         worst: how many of the samples that suffered most are listed.
-        workers: pairs of processes that evaluate shards of the data at the same time.
+        workers: pairs of processes that evaluate shards of the data at the same time; None takes
+            one, and on a Ray cluster as many as it has room for.
+        engine: where the data is evaluated; everything else is measured on this machine.
+        ray_address: of a Ray cluster that runs; None starts one here.
         cache: keep the original's outputs for the next audit of it.
         map_input: what is called A in the data, or in the original, feeds the input called B.
         map_output: the original's output A is compared with the compressed model's output B.
@@ -108,7 +114,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     profile: bool = False
     trace: bool = False
     worst: int = 10
-    workers: int = 1
+    workers: int | None = None
+    engine: EngineName = "local"
+    ray_address: str | None = None
     cache: bool = True
     trust_model_code: bool = False
     lock: bool = True
@@ -118,7 +126,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         check_one_of("task", self.task, TASKS)
         check_one_of("inconclusive", self.inconclusive, get_args(Inconclusive))
+        check_one_of("engine", self.engine, get_args(EngineName))
         check_device(self.device)
+        check_engine(self.engine, self.ray_address, self.device)
         check_data(self.data)
         check_metrics(self.metrics)
         check_preprocess(self.preprocess, self.data)

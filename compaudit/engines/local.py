@@ -14,7 +14,7 @@ from compaudit.engines.shard import ShardRunner, SourcePair
 from compaudit.engines.walk import first_step
 from compaudit.errors import RequestError
 
-__all__ = ["LocalEngine", "cut"]
+__all__ = ["LocalEngine", "cut", "require_readable"]
 
 _SHARDS_PER_PAIR = 4
 """So that a pair that is slower than the others does not hold them up for long at the end."""
@@ -58,7 +58,7 @@ class LocalEngine:
             len(shards),
         )
         broken = {index: reason for shard in found for index, reason in sorted(shard.items())}
-        _require_readable(evaluation, broken)
+        require_readable(evaluation, broken)
         total, *others = tallies
         for other in others:
             total.merge(other)
@@ -78,7 +78,8 @@ def cut(start: int, stop: int, step: int, pairs: int) -> list[tuple[int, int]]:
     return [(begin, min(begin + size, stop)) for begin in range(start, stop, size)]
 
 
-def _require_readable(evaluation: Pass, broken: dict[int, str]) -> None:
+def require_readable(evaluation: Pass, broken: dict[int, str]) -> None:
+    """Raises RequestError where not one sample of a pass could be read."""
     samples = evaluation.stop - evaluation.start
     if len(broken) == samples:
         index, reason = next(iter(broken.items()))

@@ -8,7 +8,9 @@ import msgspec
 
 from compaudit.config import Config
 from compaudit.data.base import Feed
+from compaudit.engines.base import Engine
 from compaudit.errors import MeasurementError, RequestError
+from compaudit.execution.cluster import OnCluster
 from compaudit.execution.crew import Crew, Subject
 from compaudit.execution.keeping import Keeper
 from compaudit.execution.outputs import AuditEngine, KeptOutputs, LiveOutputs
@@ -71,11 +73,13 @@ class _Comparing:
             on_progress=self._show,
             taps=taps,
         )
-        keeper = Keeper.of_user(self.config.cache, self.progress)
+        on_ray = self._on_ray()
+        keeper = Keeper.of_user(self.config.cache and not on_ray, self.progress)
         outputs = self._kept(first, keeper, self.samples.dataset.samples)
         self._dismiss_but(first, second)
-        pairs = self.crew.pairs(self.config.workers)
-        evaluation.run(AuditEngine(outputs, LiveOutputs(second, self.crew), pairs), *self.feeds)
+        pairs = 1 if on_ray else self.crew.pairs(self.config.workers or 1)
+        here = AuditEngine(outputs, LiveOutputs(second, self.crew), pairs)
+        evaluation.run(here, *self.feeds, self._elsewhere(first, second) if on_ray else None)
         if evaluation.wants_floor:
             # Without optimisations, beside itself with them. The compressed model is done.
             self.crew.dismiss(but=first)
@@ -83,6 +87,21 @@ class _Comparing:
             twin = self._kept(Subject("twin", first.side, settings), keeper, None)
             self._find_floor(evaluation, AuditEngine(outputs, twin))
         return evaluation.result()
+
+    def _on_ray(self) -> bool:
+        """Whether the pass over all samples runs on a Ray cluster."""
+        if self.config.engine != "ray":
+            return False
+        if self.crew.apart and self.config.ray_address is None:
+            self.progress.note("both models at once do not fit into this machine: without Ray")
+            return False
+        return True
+
+    def _elsewhere(self, *subjects: Subject) -> Engine:
+        """The same models on a Ray cluster; their outputs stay there, and are not kept."""
+        if self.config.cache:
+            self.progress.note("with --engine ray, no outputs are kept for the next audit")
+        return OnCluster(self.config, subjects, self.crew, self.limits, self.progress)
 
     def _kept(self, subject: Subject, keeper: Keeper, whole: int | None) -> KeptOutputs:
         scratch, digest = self.limits.scratch, self.samples.dataset.digest

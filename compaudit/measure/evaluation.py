@@ -98,16 +98,35 @@ class Evaluation:
         self._floor: EvaluationTally | None = None
         self._broken: Mapping[int, str] = {}
 
-    def run(self, engine: Engine, original: tuple[Feed, ...], compressed: tuple[Feed, ...]) -> None:
-        """Show every sample to both models. Raises RequestError or MeasurementError."""
+    def run(
+        self,
+        engine: Engine,
+        original: tuple[Feed, ...],
+        compressed: tuple[Feed, ...],
+        elsewhere: Engine | None = None,
+    ) -> None:
+        """Show every sample to both models.
+
+        Args:
+            engine: runs them.
+            original: what feeds it.
+            compressed: likewise.
+            elsewhere: runs the pass over all samples, after `engine` ran the first few; None where
+                that does it all.
+
+        Raises:
+            RequestError: outputs, labels or data do not fit, or cannot be read.
+            MeasurementError: a model died.
+        """
         whole = self._pass(original, compressed)
-        if self._config.workers == 1:
+        if elsewhere is None and (self._config.workers or 1) == 1:
             # Nothing is cut into parts: no sample needs to run twice.
             scouted = engine.evaluate(whole, partial(Scout, self._question), self._on_progress)
             self._tally, self._broken = scouted.tally.finish(), scouted.broken
             return
         recipe = self._find_out(engine, whole)
-        seen = engine.evaluate(whole, partial(EvaluationTally, recipe), self._on_progress)
+        spread = elsewhere or engine
+        seen = spread.evaluate(whole, partial(EvaluationTally, recipe), self._on_progress)
         self._tally, self._broken = seen.tally, seen.broken
 
     @property

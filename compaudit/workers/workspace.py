@@ -34,6 +34,7 @@ class Workspace:
         self.dataset: Any = None
         self.labels: Any = None
         self.one_by_one = False
+        self.cluster: Any = None
 
     @property
     def runner(self) -> Runner:

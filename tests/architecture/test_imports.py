@@ -55,6 +55,7 @@ FRAMEWORKS = {
     "torch": "models/torch",
     "onnx": "models/onnx",
     "onnxruntime": "models/onnx",
+    "ray": "engines/ray",
     "typer": "cli",
     "rich": ("cli", "report"),
 }
@@ -120,7 +121,7 @@ def test_theory_knows_only_numbers(path: Path) -> None:
             assert not name.startswith("scipy.stats"), "half a second of import for a quantile"
 
 
-HEAVY = ("numpy", "onnx", "onnxruntime", "torch", "scipy", "jinja2", "matplotlib")
+HEAVY = ("numpy", "onnx", "onnxruntime", "torch", "scipy", "jinja2", "matplotlib", "ray")
 
 
 @pytest.mark.parametrize(
@@ -141,6 +142,13 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     code = "import compaudit, sys; print([m for m in sys.modules if m in " + repr(HEAVY) + "])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_audit_imports_no_ray() -> None:
+    """Ray's driver has a process of its own."""
+    code = "import compaudit.audit, sys; print('ray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize(
