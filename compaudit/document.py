@@ -26,7 +26,6 @@ from compaudit.results import (
     Profile,
     Rates,
     RatesWithLimit,
-    RawSamples,
     Skipped,
     SkippedSample,
     TracedOutput,
@@ -89,16 +88,7 @@ def comparison(
         worst=worst,
         trace=inside,
         profile=profile,
-        samples=(
-            RawSamples(
-                blocks=trace.blocks,
-                sentinel=trace.sentinel,
-                device=trace.device,
-                two_looks=trace.two_looks,
-            )
-            if trace is not None and config.raw
-            else None
-        ),
+        samples=trace.as_raw() if trace is not None and config.raw else None,
         findings=findings,
         gate=Gate(status="none", checks=[]),
         skipped=[],

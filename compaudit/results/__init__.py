@@ -13,6 +13,7 @@ from compaudit.results.comparison import (
     RatesWithLimit,
     RawBlock,
     RawSamples,
+    TimedBlock,
     Verdict,
 )
 from compaudit.results.context import (
@@ -125,6 +126,7 @@ __all__ = [
     "SkippedSample",
     "Sparsity",
     "TensorResult",
+    "TimedBlock",
     "Tool",
     "TracedOutput",
     "Verdict",
