@@ -17,7 +17,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("api",),
-    ("audit", "inspection", "checkup", "judging"),
+    ("audit", "inspection", "sweep", "checkup", "judging"),
     ("execution", "timing", "feeding", "reading", "document", "figures", "unmeasured", "pair"),
     ("measure", "findings", "gate", "report"),
     ("engines",),
