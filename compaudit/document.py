@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 import msgspec
@@ -12,7 +12,7 @@ from compaudit.envelope import envelope, gravest
 from compaudit.errors import CompauditError
 from compaudit.measure.latency.experiment import Trace
 from compaudit.measure.signature import Samples
-from compaudit.pair import Pair
+from compaudit.pair import Pair, Side
 from compaudit.results import (
     Accuracy,
     Comparison,
@@ -27,7 +27,6 @@ from compaudit.results import (
     Profile,
     Rates,
     RatesWithLimit,
-    RawSamples,
     Skipped,
     SkippedSample,
     TracedOutput,
@@ -93,16 +92,7 @@ def comparison(
         worst=worst,
         trace=inside,
         profile=profile,
-        samples=(
-            RawSamples(
-                blocks=trace.blocks,
-                sentinel=trace.sentinel,
-                device=trace.device,
-                two_looks=trace.two_looks,
-            )
-            if trace is not None and config.raw
-            else None
-        ),
+        samples=trace.as_raw() if trace is not None and config.raw else None,
         findings=findings,
         gate=Gate(status="none", checks=[]),
         skipped=[],
@@ -129,12 +119,14 @@ def accuracy_of(accuracy: Accuracy | None, data: Data | None) -> Accuracy | None
     return msgspec.structs.replace(accuracy, skipped_samples=data.skipped_samples)
 
 
-def data_of(samples: Samples, pair: Pair, broken: Mapping[int, str], config: Config) -> Data:
+def data_of(
+    samples: Samples, sides: Iterable[Side], broken: Mapping[int, str], config: Config
+) -> Data:
     """What the models were fed, what could not be, and what became of the values on the way.
 
     Args:
         samples: what both models were fed.
-        pair: the models, with what feeds their inputs.
+        sides: the models, with what feeds their inputs.
         broken: why samples could not be read, by index.
         config: what was asked for.
     """
@@ -152,21 +144,21 @@ def data_of(samples: Samples, pair: Pair, broken: Mapping[int, str], config: Con
             SkippedSample(index=index, name=dataset.name_of(index), reason=reason)
             for index, reason in islice(unread.items(), _MOST_LISTED)
         ],
-        notes=[*_conversions(samples, pair), *_left_out(samples)],
+        notes=[*_conversions(samples, sides), *_left_out(samples)],
     )
 
 
-def _conversions(samples: Samples, pair: Pair) -> Iterator[str]:
+def _conversions(samples: Samples, sides: Iterable[Side]) -> Iterator[str]:
     """Arrays that a model takes as another type than the data holds them in."""
     held = {array.name: array.dtype for array in samples.dataset.arrays}
     converted: dict[str, list[str]] = {}
-    for side in pair:
+    for side in sides:
         for feed in side.feeds or ():
             if held.get(feed.array, feed.dtype) != feed.dtype:
                 change = f"{feed.array}: {held[feed.array]} → {feed.dtype}"
                 converted.setdefault(change, []).append(side.name)
-    for change, sides in converted.items():
-        yield f"{change} for {'both models' if len(sides) == 2 else f'the {sides[0]} model'}"
+    for change, names in converted.items():
+        yield f"{change} for {'both models' if len(names) == 2 else f'the {names[0]} model'}"
 
 
 def _left_out(samples: Samples) -> Iterator[str]:

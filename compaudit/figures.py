@@ -8,11 +8,11 @@ from compaudit.results import Latency, Macs, ModelResult
 
 if TYPE_CHECKING:
     from compaudit.config import Config
-    from compaudit.measure.latency.experiment import Trace
+    from compaudit.measure.latency.trace import ModelName, Trace
     from compaudit.measure.macs.count import MacCount
     from compaudit.pair import Side
 
-__all__ = ["model_result"]
+__all__ = ["latency_of", "model_result"]
 
 
 def model_result(side: Side, trace: Trace | None, config: Config | None) -> ModelResult:
@@ -44,7 +44,7 @@ def model_result(side: Side, trace: Trace | None, config: Config | None) -> Mode
         resident_anonymous_bytes=first_run.resident_anonymous_bytes if first_run else None,
         resident_file_bytes=first_run.resident_file_bytes if first_run else None,
         peak_device_memory_bytes=first_run.peak_device_memory_bytes if first_run else None,
-        latency=_latency(side, trace, config) if trace and config else None,
+        latency=latency_of(side, trace, side.name, config.confidence) if trace and config else None,
     )
 
 
@@ -59,10 +59,18 @@ def _macs(counted: MacCount | None) -> Macs | None:
     )
 
 
-def _latency(side: Side, trace: Trace, config: Config) -> Latency | None:
+def latency_of(side: Side, trace: Trace, name: ModelName, confidence: float) -> Latency | None:
+    """The times of one model; None where it was not timed.
+
+    Args:
+        side: the model, loaded and fed as it was timed.
+        trace: the experiment.
+        name: what that calls the model.
+        confidence: of the intervals.
+    """
     from compaudit.measure.latency.estimate import summarise
 
-    figures = summarise(trace, side.name, config.confidence)
+    figures = summarise(trace, name, confidence)
     if figures is None or side.loaded is None:
         return None
     batch = side.batch_size
@@ -76,7 +84,7 @@ def _latency(side: Side, trace: Trace, config: Config) -> Latency | None:
         calls=figures.calls,
         batch_size=batch,
         threads=side.settings.threads,
-        device=config.device,
+        device=side.settings.device,
         providers=list(side.loaded.providers),
         nodes_by_provider=dict(side.loaded.nodes_by_provider),
         settings=dict((side.first_run or side.loaded).settings),

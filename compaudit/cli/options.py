@@ -14,6 +14,11 @@ Compressed = Annotated[
 ]
 Models = Annotated[list[str], typer.Argument(metavar="MODEL...", help="Models to read.")]
 
+TimedModels = Annotated[
+    list[str],
+    typer.Argument(metavar="MODEL...", help="Models to time; the first is the original."),
+]
+
 Data = Annotated[
     str | None,
     typer.Option(
@@ -80,6 +85,26 @@ Threads = Annotated[
     typer.Option(
         metavar="N", help="Threads of each model. Default: 1 below 4 cores, else cores − 1."
     ),
+]
+ThreadList = Annotated[
+    str | None,
+    typer.Option(
+        "--threads",
+        metavar="N,N…",
+        help="Numbers of threads. Default: 1 below 4 cores, else cores − 1.",
+    ),
+]
+BatchSizeList = Annotated[
+    str, typer.Option("--batch-size", metavar="N,N…", help="Numbers of samples at once.")
+]
+DeviceList = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="DEVICE,…", help="cpu, cuda[:N], mps, or execution providers."
+    ),
+]
+SettingBudget = Annotated[
+    str, typer.Option("--time-budget", metavar="TIME", help="Time for each setting.")
 ]
 Compile = Annotated[
     bool,

@@ -1,8 +1,9 @@
 """Flags, files, and the keywords of the Python API become one validated, frozen object.
 
-`settings` is that object, `one_model` what it holds for one of the two models only, `options` makes
-it from the options of the command line, `parsing` their values from text, and `checks` refuses
-impossible ones. `file` finds and reads compaudit.toml, `policy` files of requirements.
+`settings` is that object, `one_model` what it holds for one of the two models only, `sweep` the
+settings that models are timed at, `options` makes it from the options of the command line,
+`parsing` their values from text, and `checks` refuses impossible ones. `file` finds and reads
+compaudit.toml, `policy` files of requirements.
 """
 
 from compaudit.config.checks import did_you_mean
@@ -27,6 +28,7 @@ from compaudit.config.settings import (
     Task,
     Which,
 )
+from compaudit.config.sweep import Setting, Sweep, parse_names, parse_numbers
 
 __all__ = [
     "DEFAULT_TIME_BUDGET_S",
@@ -38,6 +40,8 @@ __all__ = [
     "Inconclusive",
     "Measurement",
     "ModelOptions",
+    "Setting",
+    "Sweep",
     "Task",
     "Which",
     "check_options",
@@ -46,6 +50,8 @@ __all__ = [
     "find_file",
     "keys_of_files",
     "parse_mapping",
+    "parse_names",
+    "parse_numbers",
     "parse_shapes",
     "parse_with_unit",
     "read_file",

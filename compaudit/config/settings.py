@@ -24,6 +24,7 @@ from compaudit.config.one_model import ModelOptions
 __all__ = [
     "DEFAULT_TIME_BUDGET_S",
     "MEASUREMENTS",
+    "MOST_THREADS",
     "SLOW_MODEL_TIME_BUDGET_S",
     "Config",
     "EngineName",
@@ -46,7 +47,7 @@ DEFAULT_TIME_BUDGET_S = 30.0
 SLOW_MODEL_TIME_BUDGET_S = 120.0
 
 # More threads than any one machine has cores; a mistyped number would start them all.
-_MOST_THREADS = 1024
+MOST_THREADS = 1024
 # They are kept in memory and written into the report.
 _MOST_LISTED = 10_000
 # Below this nothing runs; who writes 2 means 2 GiB.
@@ -132,11 +133,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         check_data(self.data)
         check_metrics(self.metrics)
         check_preprocess(self.preprocess, self.data)
-        check_whole("threads", self.threads, 1, _MOST_THREADS)
+        check_whole("threads", self.threads, 1, MOST_THREADS)
         check_whole("limit", self.limit, 1, LARGEST)
         check_whole("seed", self.seed, 0, LARGEST)
         check_whole("worst", self.worst, 0, _MOST_LISTED)
-        check_whole("workers", self.workers, 1, _MOST_THREADS)
+        check_whole("workers", self.workers, 1, MOST_THREADS)
         check_between("time-budget", self.time_budget_s, 0.0, math.inf)
         check_between("timeout", self.timeout_s, 0.0, math.inf)
         check_between("resolution", self.resolution, 0.0, 1.0)

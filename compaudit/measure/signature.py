@@ -151,8 +151,13 @@ def choose_samples(
     return Samples(request, open_data(request), None)
 
 
-def require_inputs(config: Config, signatures: Sequence[Signature]) -> None:
-    """Refuse options that name an input which the model, or either of both, lacks.
+def require_inputs(config: Config, signatures: Sequence[Signature], models: int = 2) -> None:
+    """Refuse options that name an input which the model, or every one of them, lacks.
+
+    Args:
+        config: what the user asked for.
+        signatures: of every model that loaded.
+        models: how many there are; one that did not load may have the input.
 
     Raises:
         RequestError: a ``--map-input`` or ``--input-shape`` does, or one for that model only.
@@ -162,7 +167,7 @@ def require_inputs(config: Config, signatures: Sequence[Signature]) -> None:
         own = config.only(one.which)
         _require(f"{one.which}-map-input", own.map_input.values(), known, one.model)
         _require(f"{one.which}-input-shape", own.input_shapes, known, one.model)
-    if len(signatures) == 2:
+    if len(signatures) == models:
         known = {value.name for one in signatures for value in one.loaded.inputs}
         _require("map-input", config.map_input.values(), known, None)
         _require("input-shape", config.input_shapes, known, None)
@@ -172,7 +177,7 @@ def _require(option: str, names: Iterable[str], known: set[str], model: str | No
     for name in names:
         if name not in known:
             raise RequestError(
-                f"--{option} names {name!r}, which is no input of {model or 'either model'}",
+                f"--{option} names {name!r}, which is no input of {model or 'any model'}",
                 hint=f"{'its' if model else 'their'} inputs are "
                 + ", ".join(map(repr, sorted(known))),
                 code="unknown-input",

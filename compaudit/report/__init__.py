@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 from compaudit.errors import RequestError
 from compaudit.report.view import SORTS, View
-from compaudit.results import Checkup, Comparison, ErrorReport, Inspection, Report
+from compaudit.results import (
+    Benchmark,
+    Checkup,
+    Comparison,
+    Document,
+    ErrorReport,
+    Inspection,
+    Report,
+)
 
 if TYPE_CHECKING:
     from compaudit.report.rows.base import Page
@@ -72,8 +80,9 @@ def require(format_name: str) -> None:
         require_libraries()
 
 
-def _page(report: Comparison | Inspection | Checkup, view: View) -> Page:
+def _page(report: Document, view: View) -> Page:
     """What every format but JSON lays out."""
+    from compaudit.report.rows.benchmark import benchmark_page
     from compaudit.report.rows.checkup import checkup_page
     from compaudit.report.rows.comparison import comparison_page
     from compaudit.report.rows.gate import gate_page
@@ -84,6 +93,8 @@ def _page(report: Comparison | Inspection | Checkup, view: View) -> Page:
             return gate_page(report, view) if view.verdict_only else comparison_page(report, view)
         case Inspection():
             return inspection_page(report, view)
+        case Benchmark():
+            return benchmark_page(report)
         case Checkup():
             return checkup_page(report)
 

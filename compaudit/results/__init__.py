@@ -6,6 +6,7 @@ No field has a default: every key is in every document, and the published schema
 
 from __future__ import annotations
 
+from compaudit.results.benchmark import Crossover, SettingResult, TimedModel
 from compaudit.results.comparison import (
     Delta,
     Layer,
@@ -13,6 +14,7 @@ from compaudit.results.comparison import (
     RatesWithLimit,
     RawBlock,
     RawSamples,
+    TimedBlock,
     Verdict,
 )
 from compaudit.results.context import (
@@ -29,8 +31,10 @@ from compaudit.results.context import (
 )
 from compaudit.results.documents import (
     SCHEMA_VERSION,
+    Benchmark,
     Checkup,
     Comparison,
+    Document,
     ErrorReport,
     Inspection,
     Noise,
@@ -79,15 +83,18 @@ from compaudit.results.quality import (
 __all__ = [
     "SCHEMA_VERSION",
     "Accuracy",
+    "Benchmark",
     "Cause",
     "Check",
     "Checkup",
     "ClassAccuracy",
     "Comparison",
+    "Crossover",
     "Data",
     "Delta",
     "Distribution",
     "Divergence",
+    "Document",
     "Embeddings",
     "EntropyPair",
     "Environment",
@@ -122,11 +129,14 @@ __all__ = [
     "RawSamples",
     "Report",
     "ScoreKinds",
+    "SettingResult",
     "Severity",
     "Skipped",
     "SkippedSample",
     "Sparsity",
     "TensorResult",
+    "TimedBlock",
+    "TimedModel",
     "Tool",
     "TracedOutput",
     "Verdict",

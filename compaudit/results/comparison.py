@@ -15,6 +15,7 @@ __all__ = [
     "RatesWithLimit",
     "RawBlock",
     "RawSamples",
+    "TimedBlock",
 ]
 
 Verdict = Literal["faster", "slower", "no_measurable_change", "inconclusive", "invalid"]
@@ -74,7 +75,27 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     note: str
 
 
-class RawBlock(msgspec.Struct, frozen=True, kw_only=True):
+class TimedBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """One timed block of calls of one of any number of models.
+
+    As `RawBlock`, but for: an `epoch` is one set of fresh processes, a `quad` a round in it in
+    which every model has two blocks, in an order and then in its reverse, and `position` the place
+    in that.
+    """
+
+    epoch: int
+    quad: int
+    position: int
+    model: str
+    calls: int
+    elapsed_s: float
+    cpu_s: float
+    times_s: list[float]
+    compilations: int
+    resident_bytes: int | None
+
+
+class RawBlock(TimedBlock, frozen=True, kw_only=True):
     """One timed block of calls, each of one batch; the block's value is elapsed_s / calls.
 
     `elapsed_s` is the time of all `calls` together, `cpu_s` the worker's processor time meanwhile,
@@ -85,16 +106,7 @@ class RawBlock(msgspec.Struct, frozen=True, kw_only=True):
     on a device have no `times_s`: their calls are queued.
     """
 
-    epoch: int
-    quad: int
-    position: int
     model: Literal["original", "compressed"]
-    calls: int
-    elapsed_s: float
-    cpu_s: float
-    times_s: list[float]
-    compilations: int
-    resident_bytes: int | None
 
 
 class RawSamples(msgspec.Struct, frozen=True, kw_only=True):

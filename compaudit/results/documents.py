@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from compaudit.results.benchmark import Crossover, SettingResult
 from compaudit.results.comparison import (
     Delta,
     Layer,
@@ -26,8 +27,10 @@ from compaudit.results.quality import (
 
 __all__ = [
     "SCHEMA_VERSION",
+    "Benchmark",
     "Checkup",
     "Comparison",
+    "Document",
     "ErrorReport",
     "Inspection",
     "Noise",
@@ -78,6 +81,22 @@ class Inspection(_Document, frozen=True, kw_only=True, tag_field="kind", tag="in
     models: list[InspectedModel]
     skipped: list[Skipped]
     environment: Environment
+
+
+class Benchmark(_Document, frozen=True, kw_only=True, tag_field="kind", tag="benchmark"):
+    """Models at several devices, numbers of threads and batch sizes.
+
+    `models` are those that were asked for, as they were counted; what they take at a setting is in
+    `settings`, where they stand in the same order.
+    """
+
+    models: list[ModelResult]
+    settings: list[SettingResult]
+    crossovers: list[Crossover]
+    skipped: list[Skipped]
+    data: Data | None
+    environment: Environment
+    config: dict[str, Any]
 
 
 class Noise(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +151,10 @@ class ErrorReport(_Document, frozen=True, kw_only=True, tag_field="kind", tag="e
     """A request that failed before anything was measured."""
 
 
-Report = Comparison | Inspection | Checkup | ErrorReport
+Document = Comparison | Inspection | Benchmark | Checkup
+"""What something was measured for."""
+
+Report = Document | ErrorReport
 
 
 # --------------------------------------------------------------------------------------- JSON

@@ -17,7 +17,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("api",),
-    ("audit", "inspection", "checkup", "judging", "proposal"),
+    ("audit", "inspection", "sweep", "checkup", "judging", "proposal"),
     (
         *("execution", "timing", "feeding", "reading", "document", "figures", "unmeasured"),
         *("pair", "terms"),

@@ -171,7 +171,7 @@ BROKEN = [
     (("--original-map-input", "x=lefd"), "no input of plain.onnx", "'left'"),
     (("--compressed-input-shape", "left=1x2"), "no input of twisted.onnx", "'a', 'b'"),
     (("--compressed-input-shape", "b=1x7"), "(N, 7)", "must be equal"),
-    (("--map-input", "l=c"), "no input of either model", "left"),
+    (("--map-input", "l=c"), "no input of any model", "left"),
     (("--compressed-map-output", "z=score"), "no output 'score'", "'scores'"),
     (("--original-session-option", "session.load_model_format=ORT"), "plain.onnx", "check"),
     (

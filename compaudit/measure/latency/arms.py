@@ -1,4 +1,4 @@
-"""Arms on real processes: each model in a fresh worker, suspended while the other runs."""
+"""Arms on real processes: each model in a fresh worker, suspended while another runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from compaudit.data.base import DataRequest, Feed
+from compaudit.errors import CompauditError
 from compaudit.measure.latency.blocks import (
     BlockTimes,
     bind_inputs,
@@ -16,7 +17,7 @@ from compaudit.measure.latency.blocks import (
     warm_up,
     warm_up_on_device,
 )
-from compaudit.measure.latency.experiment import Arm, ModelName, OpenArms
+from compaudit.measure.latency.experiment import Arm, ArmError, ModelName, OpenArms
 from compaudit.measure.latency.plan import ArmCost
 from compaudit.models import open as models_of
 from compaudit.models.base import RunSettings, Source
@@ -86,20 +87,32 @@ def open_arms_of(subjects: Mapping[ModelName, Subject]) -> OpenArms:
             ]
             for worker, name in zip(workers, models, strict=True):
                 if models_of.imports_user_modules(subjects[name].source):
-                    worker.call("load", admit_user_modules)
+                    with _dying_as(name):
+                        worker.call("load", admit_user_modules)
             # Nothing is timed yet that importing the frameworks could disturb: all at once.
-            imports = [
-                worker.begin("load", import_runtime, subjects[name].source)
-                for worker, name in zip(workers, models, strict=True)
-            ]
-            for worker, finish in zip(workers, imports, strict=True):
-                finish()
+            imports = []
+            for worker, name in zip(workers, models, strict=True):
+                with _dying_as(name):
+                    imports.append(worker.begin("load", import_runtime, subjects[name].source))
+            for worker, name, finish in zip(workers, models, imports, strict=True):
+                with _dying_as(name):
+                    finish()
                 worker.suspend()
             arms: dict[int, Arm] = {}
             places = range(len(models))
             for place in reversed(places) if second_first else places:
                 name = models[place]
-                arms[place] = WorkerArm(name, workers[place], subjects[name])
+                with _dying_as(name):
+                    arms[place] = WorkerArm(name, workers[place], subjects[name])
             yield [arms[place] for place in places]
 
     return open_arms
+
+
+@contextmanager
+def _dying_as(name: ModelName) -> Iterator[None]:
+    """Say of an error which of the models it is of."""
+    try:
+        yield
+    except CompauditError as error:
+        raise ArmError(name, error) from error

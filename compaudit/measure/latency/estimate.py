@@ -10,7 +10,7 @@ import numpy as np
 
 from compaudit.measure.latency.epochs import cpu_epoch_values, epoch_values
 from compaudit.measure.latency.experiment import ModelName, Trace
-from compaudit.results import Delta, Estimate, RawBlock, RawSamples
+from compaudit.results import Delta, Estimate, RawSamples, TimedBlock
 from compaudit.theory.statistics import (
     Interval,
     minimal_detectable_effect,
@@ -112,7 +112,7 @@ def trace_from_raw(samples: RawSamples) -> Trace:
 
 
 def _device_time(
-    blocks: Sequence[RawBlock], model: ModelName, confidence: float
+    blocks: Sequence[TimedBlock], model: ModelName, confidence: float
 ) -> Estimate | None:
     """Time of a call on the device; of an epoch it is the mean over its blocks."""
     by_epoch: dict[int, list[float]] = {}

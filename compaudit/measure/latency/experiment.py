@@ -1,20 +1,20 @@
-"""What runs when: epochs of fresh processes, in them randomised ABBA/BAAB quads of blocks.
+"""What runs when: epochs of fresh processes, in them randomised rounds in which all take turns.
 
-MEASURING §1, rules 2 and 5 to 8. The order is drawn from a seed, so that no periodic disturbance
-can keep step with it; a quad cancels linear drift; one epoch is one independent observation.
-Nothing here knows processes or real time: arms and the clock come from outside, and tests replay
-synthetic ones.
+MEASURING §1, rules 2 and 5 to 8. A round of two models is an ABBA or BAAB quad; `rounds` has what
+holds for more of them. The order is drawn from a seed, so that no periodic disturbance can keep
+step with it; a round cancels linear drift; one epoch is one independent observation. Nothing here
+knows processes or real time: arms and the clock come from outside, and tests replay synthetic ones.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
-from compaudit.config import DEFAULT_TIME_BUDGET_S
+from compaudit.errors import CompauditError, InternalError
 from compaudit.measure.latency.blocks import BlockTimes
 from compaudit.measure.latency.epochs import epoch_values
 from compaudit.measure.latency.plan import (
@@ -25,14 +25,19 @@ from compaudit.measure.latency.plan import (
     SENTINEL_SHARE,
     ArmCost,
     Plan,
+    default_budget_s,
     grant_budget,
     make_plan,
 )
+from compaudit.measure.latency.rounds import Rounds
 from compaudit.measure.latency.trace import ModelName, Trace
-from compaudit.results import RawBlock
+from compaudit.results import TimedBlock
 from compaudit.theory.statistics import extension_epochs, two_look_quantile
 
-__all__ = ["Arm", "Experiment", "ModelName", "OpenArms", "Trace", "run_experiment"]
+__all__ = ["Arm", "ArmError", "Experiment", "ModelName", "OpenArms", "Trace", "run_experiment"]
+
+_TWINS = ("original", "compressed")
+"""What the two copies of the first model are called in the sentinel's blocks."""
 
 
 class Arm(Protocol):
@@ -52,7 +57,19 @@ class Arm(Protocol):
 
 
 OpenArms = Callable[[Sequence[ModelName], bool], AbstractContextManager[Sequence[Arm]]]
-"""Start the named models in fresh processes, the second first when the flag is set."""
+"""Start the named models in fresh processes, the last first when the flag is set.
+
+One that cannot be made ready is an `ArmError`.
+"""
+
+
+class ArmError(Exception):
+    """What a model died of, with the name that it has in the experiment."""
+
+    def __init__(self, name: ModelName, error: CompauditError) -> None:
+        super().__init__(name)
+        self.name = name
+        self.error = error
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +77,10 @@ class Experiment:
     """What to find out, and how surely.
 
     Attributes:
-        models: one or two, in the order of the report.
-        time_budget_s: None for the default (30 s, up to 120 s for slow models).
-        resolution: target half-width of the interval of δ.
+        models: one or more; the first is what the others are compared with, and what is timed
+            against itself.
+        time_budget_s: None for the default (of two models 30 s, up to 120 s for slow ones).
+        resolution: target half-width of the interval of each δ.
     """
 
     models: tuple[ModelName, ...]
@@ -79,6 +97,7 @@ def run_experiment(
     on_progress: Callable[[str, float], None],
     on_budget: Callable[[float], None] = lambda seconds: None,
     on_epoch: Callable[[Trace], None] = lambda trace: None,
+    on_death: Callable[[ModelName, CompauditError], None] | None = None,
 ) -> Trace:
     """Measure until the budget is used or the interval is expected to be narrow enough.
 
@@ -89,22 +108,24 @@ def run_experiment(
         on_progress: told what is being done, and the share of the budget that is used.
         on_budget: told the seconds when they are more than the default.
         on_epoch: given what there is after each epoch, should a model die in the next.
+        on_death: told of a model that died, which leaves the experiment with its whole epochs while
+            the others go on. Without it, the experiment ends there.
 
     Raises:
-        MeasurementError: a model died while it was warmed up or timed.
+        MeasurementError: a model died while it was warmed up or timed; with `on_death`, the last.
     """
-    schedule = _Schedule(experiment, open_arms, clock, on_progress, on_epoch)
+    schedule = _Schedule(experiment, open_arms, clock, on_progress, on_epoch, on_death)
     plan = schedule.first_epoch(on_budget)
     while schedule.epochs < plan.epochs and schedule.has_time_for_an_epoch(plan):
         schedule.epoch(plan)
     two_looks = False
-    if len(experiment.models) > 1 and schedule.epochs == plan.epochs >= LEAST_EPOCHS:
+    if len(schedule.models) > 1 and schedule.epochs == plan.epochs >= LEAST_EPOCHS:
         room = schedule.room_for_epochs(plan)
         two_looks = room > 0
         for _ in range(min(room, schedule.wanted_epochs())):
             if schedule.has_time_for_an_epoch(plan):
                 schedule.epoch(plan)
-    if plan.sentinel_s > 0:
+    if plan.sentinel_s > 0 and schedule.models[0] == experiment.models[0]:
         schedule.run_sentinel(plan)
     return schedule.trace(two_looks)
 
@@ -119,29 +140,32 @@ class _Schedule:
         clock: Callable[[], float],
         on_progress: Callable[[str, float], None],
         on_epoch: Callable[[Trace], None],
+        on_death: Callable[[ModelName, CompauditError], None] | None,
     ) -> None:
         self._experiment = experiment
         self._open_arms = open_arms
         self._clock = clock
         self._on_progress = on_progress
         self._on_epoch = on_epoch
-        self._random = random.Random(experiment.seed)
+        self._on_death = on_death
+        self._rounds = Rounds(random.Random(experiment.seed))
         self._began = clock()
         self._budget_s = experiment.time_budget_s or 0.0
+        self.models = list(experiment.models)
         self.epochs = 0
-        self.blocks: list[RawBlock] = []
-        self.sentinel: list[RawBlock] = []
-        self.device: list[RawBlock] = []
+        self.blocks: list[TimedBlock] = []
+        self.sentinel: list[TimedBlock] = []
+        self.device: list[TimedBlock] = []
         self.unsteady: set[ModelName] = set()
 
     def first_epoch(self, on_budget: Callable[[float], None]) -> Plan:
         """Start the first processes, plan by what that cost, and run their quads."""
-        began = self._clock()
-        with self._arms(self._experiment.models, self.epochs) as arms:
-            setup_s = self._clock() - began
+        with ExitStack() as stack:
+            arms, setup_s = self._ready(stack)
             costs = tuple(arm.cost for arm in arms)
             self._budget_s = grant_budget(self._experiment.time_budget_s, setup_s, costs)
-            if self._experiment.time_budget_s is None and self._budget_s > DEFAULT_TIME_BUDGET_S:
+            asked = self._experiment.time_budget_s is not None
+            if not asked and self._budget_s > default_budget_s(len(costs)):
                 on_budget(self._budget_s)
             plan = make_plan(self._budget_s, setup_s, costs)
             self._time(arms, plan)
@@ -150,16 +174,22 @@ class _Schedule:
     def epoch(self, plan: Plan) -> None:
         """One more epoch of fresh processes."""
         self._tell(f"epoch {self.epochs + 1}")
-        with self._arms(self._experiment.models, self.epochs) as arms:
+        with ExitStack() as stack:
+            arms, _ = self._ready(stack)
             self._time(arms, plan)
 
     def wanted_epochs(self) -> int:
-        """Further epochs that the pilot's spread, and nothing else, asks for."""
-        return extension_epochs(
-            epoch_values(self.blocks),
-            self._experiment.resolution,
-            self._experiment.confidence,
-            two_look_quantile(self._experiment.confidence),
+        """Further epochs that the pilot's spread, and nothing else, asks for: the widest δ's."""
+        first, *others = self.models
+        trace = self.trace(two_looks=True)
+        return max(
+            extension_epochs(
+                epoch_values(trace.between(first, other).blocks),
+                self._experiment.resolution,
+                self._experiment.confidence,
+                two_look_quantile(self._experiment.confidence),
+            )
+            for other in others
         )
 
     def room_for_epochs(self, plan: Plan) -> int:
@@ -173,7 +203,7 @@ class _Schedule:
         return self._elapsed() + 0.5 * self._spent_per_epoch() <= self._budget_s - kept_s
 
     def run_sentinel(self, plan: Plan) -> None:
-        """The original against itself: what this machine calls different that is not.
+        """The first model against itself: what this machine calls different that is not.
 
         Its least, or nothing, as epochs may turn out dearer than they were planned; and more of it
         as long as there is time. What it measures has no say in how long it goes on.
@@ -186,7 +216,8 @@ class _Schedule:
         full, least = SENTINEL_QUADS
         full_s = plan.sentinel_s + (full - least) * plan.sentinel_quad_s
         quads = full if full_s * dearer <= room_s else least
-        blocks: list[RawBlock] = []
+        blocks: list[TimedBlock] = []
+        first = self._experiment.models[0]
         for epoch in range(SENTINEL_MOST_EPOCHS):
             now = self._elapsed()
             spent_s = now - began
@@ -196,8 +227,13 @@ class _Schedule:
             elif now > self._budget_s or spent_s > SENTINEL_SHARE * self._budget_s:
                 return
             self._tell("the original against itself")
-            with self._arms(("original", "original"), epoch) as arms:
-                blocks += self._quads(arms, quads, plan.shortest, epoch)
+            try:
+                with self._arms((first, first), epoch) as arms:
+                    for quad in range(quads):
+                        blocks += self._quad(arms, _TWINS, plan.shortest, epoch, quad)
+            except ArmError as died:
+                self._leave(died)
+                return
         self.sentinel = blocks
 
     def trace(self, two_looks: bool) -> Trace:
@@ -211,54 +247,92 @@ class _Schedule:
             list(self.device),
         )
 
-    def _time(self, arms: Sequence[Arm], plan: Plan) -> None:
+    def _ready(self, stack: ExitStack) -> tuple[list[Arm], float]:
+        """Fresh processes of all models that live, and the seconds that it took to start them."""
+        while True:
+            began = self._clock()
+            try:
+                arms = stack.enter_context(self._arms(self.models, self.epochs))
+            except ArmError as died:
+                self._leave(died)
+            else:
+                return list(arms), self._clock() - began
+
+    def _time(self, arms: list[Arm], plan: Plan) -> None:
         """The quads of one epoch, and after them those on the device alone."""
-        self.blocks += self._quads(arms, plan.quads, plan.shortest, self.epochs)
-        self.device += self._quads(arms, plan.device_quads, False, self.epochs, on_device=True)
+        blocks = self._quads(arms, plan.quads, plan.shortest)
+        device = self._quads(arms, plan.device_quads, False, on_device=True)
+        self.blocks += [block for block in blocks if block.model in self.models]
+        self.device += [block for block in device if block.model in self.models]
         self.epochs += 1
         self._on_epoch(self.trace(two_looks=False))
 
     def _quads(
+        self, arms: list[Arm], quads: int, shortest: bool, *, on_device: bool = False
+    ) -> list[TimedBlock]:
+        """So many rounds. One that is broken off by a death is run again by those that live."""
+        blocks: list[TimedBlock] = []
+        quad = 0
+        while quad < quads:
+            names = [arm.name for arm in arms]
+            try:
+                blocks += self._quad(arms, names, shortest, self.epochs, quad, on_device=on_device)
+            except ArmError as died:
+                self._leave(died)
+                arms[:] = [arm for arm in arms if arm.name != died.name]
+            else:
+                quad += 1
+        return blocks
+
+    def _quad(
         self,
         arms: Sequence[Arm],
-        quads: int,
+        names: Sequence[ModelName],
         shortest: bool,
         epoch: int,
+        quad: int,
         *,
         on_device: bool = False,
-    ) -> list[RawBlock]:
+    ) -> list[TimedBlock]:
         blocks = []
-        for quad in range(quads):
-            for position, place in enumerate(self._order(len(arms))):
-                arm = arms[place]
-                cost = arm.cost.device if on_device else arm.cost
-                assert cost is not None, "device-only blocks are planned where every arm has some"
-                calls = cost.calls(shortest=shortest)
+        for position, place in enumerate(self._order(len(arms))):
+            arm = arms[place]
+            cost = arm.cost.device if on_device else arm.cost
+            assert cost is not None, "device-only blocks are planned where every arm has some"
+            calls = cost.calls(shortest=shortest)
+            try:
                 times = (arm.device_block if on_device else arm.block)(calls, cost.discards)
-                # The first is the original, against itself too, unless one model is alone.
-                name: ModelName = self._experiment.models[0] if place == 0 else "compressed"
-                blocks.append(
-                    RawBlock(
-                        epoch=epoch,
-                        quad=quad,
-                        position=position,
-                        model=name,
-                        calls=calls,
-                        elapsed_s=times.elapsed_s,
-                        cpu_s=times.cpu_s,
-                        times_s=times.times_s,
-                        compilations=times.compilations,
-                        resident_bytes=times.resident_bytes,
-                    )
+            except CompauditError as error:
+                raise ArmError(arm.name, error) from error
+            blocks.append(
+                TimedBlock(
+                    epoch=epoch,
+                    quad=quad,
+                    position=position,
+                    model=names[place],
+                    calls=calls,
+                    elapsed_s=times.elapsed_s,
+                    cpu_s=times.cpu_s,
+                    times_s=times.times_s,
+                    compilations=times.compilations,
+                    resident_bytes=times.resident_bytes,
                 )
-            self._tell(f"epoch {epoch + 1}")
+            )
+        self._tell(f"epoch {epoch + 1}")
         self.unsteady |= {arm.name for arm in arms if not arm.steady}
         return blocks
 
     def _order(self, arms: int) -> tuple[int, ...]:
-        if arms == 1:
-            return (0, 0)
-        return self._random.choice(((0, 1, 1, 0), (1, 0, 0, 1)))
+        return self._rounds.order(arms)
+
+    def _leave(self, died: ArmError) -> None:
+        """Go on without a model that died. Raises what it died of where nothing is left to do."""
+        if self._on_death is None or isinstance(died.error, InternalError):
+            raise died.error
+        self._on_death(died.name, died.error)
+        self.models.remove(died.name)
+        if not self.models:
+            raise died.error
 
     def _arms(
         self, models: Sequence[ModelName], epoch: int

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from compaudit.measure.latency.experiment import ModelName
 from compaudit.measure.latency.plan import LEAST_EPOCHS, ArmCost
-from compaudit.results import RawBlock
+from compaudit.results import TimedBlock
 from compaudit.results.behaviour import MemoryGrowth
 
 __all__ = ["memory_growth", "memory_growth_by_model"]
@@ -22,14 +22,14 @@ _LEAST_RATIO = 0.5
 _LEAST_STEPS = 2
 
 
-def memory_growth_by_model(blocks: Sequence[RawBlock]) -> dict[str, MemoryGrowth]:
+def memory_growth_by_model(blocks: Sequence[TimedBlock]) -> dict[str, MemoryGrowth]:
     """`memory_growth` of every model that was timed and keeps memory; others are left out."""
     models = dict.fromkeys(block.model for block in blocks)
     found = {model: memory_growth(blocks, model) for model in models}
     return {name: growth for name, growth in found.items() if growth is not None}
 
 
-def memory_growth(blocks: Sequence[RawBlock], model: ModelName) -> MemoryGrowth | None:
+def memory_growth(blocks: Sequence[TimedBlock], model: ModelName) -> MemoryGrowth | None:
     """How much memory each call of a model keeps; None where nothing speaks for a leak.
 
     Every epoch is a fresh process, so a leak shows in all of them alike. The first quad is left
@@ -41,7 +41,7 @@ def memory_growth(blocks: Sequence[RawBlock], model: ModelName) -> MemoryGrowth 
         blocks: in the order they were run.
         model: whose.
     """
-    epochs: dict[int, list[RawBlock]] = {}
+    epochs: dict[int, list[TimedBlock]] = {}
     for block in blocks:
         if block.model == model:
             epochs.setdefault(block.epoch, []).append(block)
@@ -67,7 +67,7 @@ class _Step(NamedTuple):
     grown: int
 
 
-def _steps(blocks: Sequence[RawBlock]) -> list[_Step]:
+def _steps(blocks: Sequence[TimedBlock]) -> list[_Step]:
     """What each block of one process added, its first quad left out."""
     start = sum(block.quad == blocks[0].quad for block in blocks) - 1
     return [
@@ -88,7 +88,7 @@ def _goes_on(steps: Sequence[_Step]) -> bool:
     )
 
 
-def _calls(block: RawBlock) -> int:
+def _calls(block: TimedBlock) -> int:
     """Calls that a block ran, with the one that it discards."""
     return block.calls + ArmCost(block.elapsed_s / block.calls).discards
 

@@ -24,6 +24,7 @@ __all__ = [
     "SENTINEL_SHARE",
     "ArmCost",
     "Plan",
+    "default_budget_s",
     "grant_budget",
     "make_plan",
 ]
@@ -43,6 +44,7 @@ _PILOT_EPOCHS = 6
 _QUADS = (8, 6, 4, 3, 2)
 _DEVICE_QUADS = 2
 _BLOCKS_PER_ARM = 2
+_FURTHER_MODEL_S = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +138,28 @@ _STEPS = (
 )
 
 
+def default_budget_s(models: int) -> float:
+    """Seconds for so many models where nobody says how many: 30 for two, and 6 for each further.
+
+    Of many models most time goes into their blocks, as the sentinel is that of two all the same,
+    and everything else is once for all of them.
+    """
+    return DEFAULT_TIME_BUDGET_S + _FURTHER_MODEL_S * max(0, models - 2)
+
+
 def grant_budget(asked_s: float | None, setup_s: float, arms: tuple[ArmCost, ...]) -> float:
-    """The time budget: as asked; else 30 s, and up to 120 s where the models need it.
+    """The time budget: as asked; else the default, up to four times that where the models need it.
 
     They need what holds a full pilot and the sentinel, and of what the sentinel is a quarter.
     """
     if asked_s is not None:
         return asked_s
+    default_s = default_budget_s(len(arms))
     pilot_s = _PILOT_EPOCHS * _steps(arms)[0].epoch_s(setup_s, arms)
     sentinel_s = _sentinel_s(setup_s, arms)
     needed_s = max(pilot_s + sentinel_s, sentinel_s / SENTINEL_SHARE)
-    return min(max(DEFAULT_TIME_BUDGET_S, needed_s), SLOW_MODEL_TIME_BUDGET_S)
+    most_s = default_s * SLOW_MODEL_TIME_BUDGET_S / DEFAULT_TIME_BUDGET_S
+    return min(max(default_s, needed_s), most_s)
 
 
 def make_plan(budget_s: float, setup_s: float, arms: tuple[ArmCost, ...]) -> Plan:
@@ -198,4 +211,5 @@ def _sentinel_s(setup_s: float, arms: tuple[ArmCost, ...]) -> float:
     if len(arms) < 2:
         return 0.0
     twins = (arms[0], arms[0])
-    return SENTINEL_EPOCHS * _Step(1, SENTINEL_QUADS[-1]).epoch_s(setup_s, twins)
+    of_two_s = setup_s * len(twins) / len(arms)
+    return SENTINEL_EPOCHS * _Step(1, SENTINEL_QUADS[-1]).epoch_s(of_two_s, twins)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from compaudit.measure.latency.experiment import ModelName, Trace
-from compaudit.results import RawBlock
+from compaudit.results import TimedBlock
 from compaudit.theory.statistics import ratio_interval
 
 __all__ = ["unsteady_models"]
@@ -32,7 +32,7 @@ def unsteady_models(trace: Trace) -> tuple[ModelName, ...]:
     )
 
 
-def _still_settles(blocks: Sequence[RawBlock], model: ModelName) -> bool:
+def _still_settles(blocks: Sequence[TimedBlock], model: ModelName) -> bool:
     """Whether the first quarter of each epoch's quads is surely slower than their second half."""
     epochs: dict[int, dict[int, list[float]]] = {}
     for block in blocks:

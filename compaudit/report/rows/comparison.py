@@ -67,8 +67,6 @@ def _conditions(report: Comparison) -> str:
     return " · ".join(parts)
 
 
-
-
 def _not_measured(report: Comparison) -> tuple[Note, ...]:
     """What is null for a reason that a reader of the table should know, reasons told once."""
     by_reason: dict[str, list[str]] = {}

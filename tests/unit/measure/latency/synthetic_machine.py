@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import string
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -150,7 +151,7 @@ class SyntheticArm:
     ) -> None:
         self.name = name
         self._machine = machine
-        self._letter = "AB"[place]
+        self._letter = string.ascii_uppercase[place]
         self._true_call_s = true_call_s
         on_gpu = machine.device_s is not None
         self._device_s = machine.device_s[name] if machine.device_s is not None else None
@@ -190,6 +191,11 @@ class SyntheticArm:
         machine.clock.advance(
             self._true_call_s * machine.load(machine.clock.now) * machine.call_noise(machine.random)
         )
+
+
+def several(**call_s: float) -> dict[ModelName, float]:
+    """The original and any number of others, each with its seconds a call."""
+    return call_s
 
 
 def pair(original_s: float, compressed_s: float) -> dict[ModelName, float]:

@@ -12,7 +12,7 @@ from compaudit.errors import MeasurementError
 from compaudit.measure.latency import arms as module
 from compaudit.measure.latency.arms import Subject, open_arms_of
 from compaudit.measure.latency.blocks import BlockTimes, Warmup
-from compaudit.measure.latency.experiment import ModelName
+from compaudit.measure.latency.experiment import ArmError, ModelName
 from compaudit.measure.latency.plan import ArmCost
 from compaudit.models.base import RunSettings, Source
 from compaudit.workers.limits import Limits
@@ -158,10 +158,21 @@ def test_the_users_own_modules_are_admitted_for_a_factory_only(
 
 
 @pytest.mark.parametrize("step", ["import_runtime", "load_model", "bind_inputs", "warm_up"])
-def test_a_death_closes_both_workers(
+def test_a_death_closes_both_workers_and_tells_whose_it_was(
     recorded: type[RecordedWorker], monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     monkeypatch.setattr(recorded, "dies_in", step)
-    with ExitStack() as stack, pytest.raises(MeasurementError):
+    with ExitStack() as stack, pytest.raises(ArmError) as caught:
         stack.enter_context(open_arms_of(SUBJECTS)(("original", "compressed"), False))
+    assert (caught.value.name, caught.value.error.code) == ("original", "crashed")
     assert recorded.living == []
+
+
+def test_two_names_of_one_model_are_told_apart_in_death(
+    recorded: type[RecordedWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded, "dies_in", "load_model")
+    same = {"one thread": subject("m"), "two threads": subject("m")}
+    with ExitStack() as stack, pytest.raises(ArmError) as caught:
+        stack.enter_context(open_arms_of(same)(("one thread", "two threads"), True))
+    assert caught.value.name == "two threads"

@@ -10,12 +10,12 @@ from compaudit.measure.latency import experiment as module
 from compaudit.measure.latency.epochs import epoch_values
 from compaudit.measure.latency.estimate import estimate_delta, summarise
 from compaudit.measure.latency.experiment import Trace
-from compaudit.results import RawBlock
+from compaudit.results import TimedBlock
 
 FAST = pair(0.010, 0.005)
 
 
-def epochs_of(blocks: list[RawBlock]) -> int:
+def epochs_of(blocks: list[TimedBlock]) -> int:
     return len({block.epoch for block in blocks})
 
 
