@@ -51,7 +51,21 @@ def test_it_survives_json() -> None:
     assert decode_report(encode_report(report)) == report
 
 
-@pytest.mark.parametrize("format_name", ["table", "markdown", "github", "junit"])
+def test_the_page_has_the_three_curves_and_their_figures() -> None:
+    page = render(canned.benchmark(), "html").decode()
+    assert page.count('role="img"') == 3
+    for title in ("Latency", "Throughput", "Speed-up"):
+        assert f"<h3>{title}</h3>" in page
+    # Throughput of int8 at batch 32, by hand: 32 samples in 1.01 times 14.5 ms.
+    assert ">2,185/s<" in page
+
+
+def test_a_single_setting_makes_no_curve() -> None:
+    page = render(canned.benchmark(canned.SETTINGS[0]), "html").decode()
+    assert "<svg" not in page
+
+
+@pytest.mark.parametrize("format_name", ["table", "markdown", "github", "junit", "html"])
 def test_hostile_names_are_data(format_name: str) -> None:
     first = canned.SETTINGS[0]
     named = [msgspec.structs.replace(one, model=HOSTILE_NAME) for one in first.models]
@@ -59,3 +73,4 @@ def test_hostile_names_are_data(format_name: str) -> None:
     text = render(report, format_name, 100).decode()
     assert "\x1b" not in text
     assert "\n::error::<script>" not in text
+    assert "<script>alert" not in text or format_name in ("table", "github")

@@ -15,7 +15,7 @@ from compaudit.report.html.samples import gallery_of
 from compaudit.report.rows.base import Page
 from compaudit.report.rows.worst import worst_section
 from compaudit.report.tally import gravest, tally
-from compaudit.results import Checkup, Comparison, Inspection
+from compaudit.results import Benchmark, Checkup, Comparison, Document, Inspection
 from compaudit.units import without_controls
 
 __all__ = ["render_html", "require_libraries"]
@@ -24,6 +24,7 @@ _LIBRARIES = ("jinja2", "matplotlib")
 _WHAT = {
     Comparison: "audit of a compressed model",
     Inspection: "what models are made of",
+    Benchmark: "models over batch sizes, threads and devices",
     Checkup: "what this machine can measure",
 }
 
@@ -44,7 +45,7 @@ def require_libraries() -> None:
             )
 
 
-def render_html(report: Comparison | Inspection | Checkup, page: Page) -> bytes:
+def render_html(report: Document, page: Page) -> bytes:
     """A report as one HTML file, UTF-8, that opens without a network.
 
     Args:
@@ -85,12 +86,13 @@ def render_html(report: Comparison | Inspection | Checkup, page: Page) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _parts(report: Comparison | Inspection | Checkup, page: Page) -> dict[str, Any]:
+def _parts(report: Document, page: Page) -> dict[str, Any]:
     """The tables, and what only an audit has beside them."""
-    if not isinstance(report, Comparison):
-        shown = {"main": None, "charts": (), "gallery": None, "worst": None, "reproduction": None}
-        return {**shown, "others": page.sections}
     from compaudit.report.html.charts import charts_of
+
+    if not isinstance(report, Comparison):
+        shown = {"main": None, "gallery": None, "worst": None, "reproduction": None}
+        return {**shown, "charts": charts_of(report), "others": page.sections}
 
     main, *others = page.sections or (None,)
     gallery, worst = gallery_of(report), worst_section(report)

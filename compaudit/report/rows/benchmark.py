@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from compaudit.report.rows.base import Bar, Cell, Column, Note, Page, Section, interval
 from compaudit.results import Benchmark, Crossover, SettingResult, TimedModel
@@ -14,7 +15,7 @@ from compaudit.units import (
     format_seconds,
 )
 
-__all__ = ["benchmark_page", "crossover_text"]
+__all__ = ["axis_of", "benchmark_page", "crossover_text", "line_name"]
 
 _AXES = (("device", "device"), ("threads", "threads"), ("batch_size", "batch"))
 
@@ -45,6 +46,28 @@ def crossover_text(one: Crossover) -> str:
     return f"{told} ({_rest(one)})"
 
 
+def axis_of(report: Benchmark) -> Literal["batch_size", "threads"] | None:
+    """What a curve goes along: batch sizes, else threads; None where neither varies."""
+    varying = _varying(report)
+    if "batch_size" in varying:
+        return "batch_size"
+    return "threads" if "threads" in varying else None
+
+
+def line_name(model: str, setting: SettingResult, report: Benchmark, axis: str) -> str:
+    """A model with those of its settings that vary, but for the axis: ``a.onnx, 2 threads``."""
+    texts = _texts(setting)
+    return ", ".join([model, *(texts[name] for name in _varying(report) if name != axis)])
+
+
+def _texts(setting: SettingResult) -> dict[str, str]:
+    return {
+        "device": setting.device,
+        "threads": _threads(setting.threads),
+        "batch_size": f"batch {setting.batch_size}",
+    }
+
+
 def _rest(one: Crossover) -> str:
     batch = None if one.batch_size is None else f"batch {one.batch_size}"
     threads = None if one.threads is None else _threads(one.threads)
@@ -59,13 +82,8 @@ def _subtitle(report: Benchmark) -> str:
     """What was fed, and what of the settings is the same throughout."""
     data = report.data
     fed = "SYNTHETIC inputs" if data is None or data.uri is None else data.uri
-    first = report.settings[0]
-    same = {
-        "device": first.device,
-        "threads": _threads(first.threads),
-        "batch_size": f"batch {first.batch_size}",
-    }
-    constant = [text for name, text in same.items() if name not in _varying(report)]
+    texts = _texts(report.settings[0])
+    constant = [text for name, text in texts.items() if name not in _varying(report)]
     return " · ".join([fed, *([", ".join(constant)] if constant else [])])
 
 
@@ -90,11 +108,7 @@ def _fastest(report: Benchmark) -> Iterator[Note]:
 
 
 def _setting(one: SettingResult, report: Benchmark) -> str:
-    texts = {
-        "device": one.device,
-        "threads": _threads(one.threads),
-        "batch_size": f"batch {one.batch_size}",
-    }
+    texts = _texts(one)
     return ", ".join(texts[name] for name in _varying(report))
 
 
