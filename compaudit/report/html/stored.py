@@ -53,8 +53,9 @@ def role_chart(report: Comparison) -> Chart | None:
         (role, before.get(role, 0), after.get(role, 0)) for role in {**before, **after}
     ]
     shown = [pair for pair in shown if pair[1] or pair[2]]
-    if in_bytes and None not in (graphs := [one.graph_bytes for one in sides]):
-        shown.append(("graph", *(float(size or 0) for size in graphs)))
+    graphs = [one.graph_bytes for one in sides]
+    if in_bytes and None not in graphs:
+        shown.append(("graph", graphs[0] or 0, graphs[1] or 0))
     if not shown:
         return None
     shown.sort(key=lambda pair: -max(pair[1:]))

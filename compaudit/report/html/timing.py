@@ -76,18 +76,17 @@ def latency_chart(report: Comparison) -> Chart | None:
 def _summary_chart(report: Comparison) -> Chart | None:
     """The median with its interval, p90 and p99: what a report keeps without raw blocks."""
     found = [
-        (name, ink, shape, latency)
+        (name, ink, shape, latency, median)
         for (name, ink, shape), model in zip(
             _SIDES, (report.original, report.compressed), strict=True
         )
-        if (latency := model.latency) is not None
+        if (latency := model.latency) is not None and (median := latency.median_s) is not None
     ]
     if not found:
         return None
 
     def paint(axes: Sequence[Axes]) -> None:
-        for place, (_, ink, shape, latency) in enumerate(found):
-            median = latency.median_s
+        for place, (_, ink, shape, latency, median) in enumerate(found):
             tails = [1e3 * one for one in (latency.p90_s, latency.p99_s) if one is not None]
             if tails:
                 line = [1e3 * median.value, tails[-1]]
@@ -104,15 +103,15 @@ def _summary_chart(report: Comparison) -> Chart | None:
         axes[0].grid(visible=False, axis="y")
         axes[0].set_xlabel("ms a call")
 
-    tails = any(latency.p90_s is not None for *_, latency in found)
+    tails = any(latency.p90_s is not None for *_, latency, _ in found)
     caption = "The mark is the median, the thick bar its interval"
     caption += ", the ticks p90 and p99." if tails else "."
     caption += " With --raw the report keeps every timed block, and this chart shows them."
     rows = tuple(
-        (name, *map(format_seconds, (one.median_s.value, one.mean_s.value, one.p90_s, one.p99_s)))
-        for name, _, _, one in found
+        (name, *map(format_seconds, (median.value, one.p90_s, one.p99_s)))
+        for name, _, _, one, median in found
     )
-    data = Section("", columns("", "median", "mean", "p90", "p99"), rows)
+    data = Section("", columns("", "median", "p90", "p99"), rows)
     return draw("latency", "Latency", caption, paint, height=0.7 + 0.45 * len(found), data=data)
 
 
