@@ -1,7 +1,7 @@
 """What comparing outputs costs beside the bare inference loop, and its memory over sample count.
 
-    python benchmarks/evaluate.py                 # both tables, some minutes
-    python benchmarks/evaluate.py --only cost     # or memory
+    python benchmarks/evaluate.py                 # all tables, some minutes
+    python benchmarks/evaluate.py --only cost     # or memory, or workers
 
 *Cost.* The same batches of the same models, one thread each, in turns:
 
@@ -17,11 +17,18 @@ it is the figure that can be repeated.
 
 *Memory.* The audit of a model that hardly needs any, over more and more samples: the most that the
 command, and the larger of its workers, held at once of their own memory (mapped files left out).
+
+*Workers.* An evaluation that computes a lot, one thread a model, with one pair of processes and
+with two, and with one Ray worker and with two, in turns. A pair of processes runs both models at once, so one
+pair keeps two processors busy where the models are equally slow; a Ray worker's models take turns,
+so that it needs the one processor that it reserved. Seconds are those of all samples at the rate
+between the first progress and the last; *whole* has everything, the start of Ray too.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import json
 import os
@@ -53,6 +60,7 @@ class Case:
     Attributes:
         width, layers: of the hidden layers; `classes` of the last.
         tokens: the length of a sequence; 0 for one row of numbers a sample.
+        slim: the layers of the compressed model, where it has fewer.
     """
 
     name: str
@@ -62,6 +70,7 @@ class Case:
     samples: int
     batch: int
     tokens: int = 0
+    slim: int | None = None
 
     @property
     def task(self) -> str:
@@ -74,13 +83,17 @@ CASES = (
     Case("1,000 classes", 1024, 6, 1_000, 12_800, 64),
     Case("32,000 tokens, sequences of 128", 1024, 6, 32_000, 60, 1, tokens=128),
 )
+HEAVY = (
+    Case("as slow as the original", 1024, 8, 1_000, 30_000, 64),
+    Case("an eighth of its layers", 1024, 8, 1_000, 30_000, 64, slim=1),
+)
 TINY = Case("tiny", 16, 1, 10, 0, 1024)
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", choices=("cost", "memory"))
+    parser.add_argument("--only", choices=("cost", "memory", "workers"))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--case", help="only those whose name begins so")
     parser.add_argument("--most", type=int, default=SAMPLE_COUNTS[-1], help="samples")
@@ -91,10 +104,12 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        if options.only != "memory":
+        if options.only in (None, "cost"):
             cases = [case for case in CASES if case.name.startswith(options.case or "")]
             _print_costs(folder, options.rounds, cases)
-        if options.only != "cost":
+        if options.only in (None, "workers"):
+            _print_workers(folder, options.rounds)
+        if options.only in (None, "memory"):
             _print_memory(folder, [n for n in SAMPLE_COUNTS if n <= options.most])
 
 
@@ -117,8 +132,12 @@ def write_case(case: Case, folder: Path, samples: int) -> tuple[Path, Path, Path
         step = np.abs(weight).max() / 127
         rounded[name] = (np.round(weight / step) * step).astype(np.float32)
     paths = tuple(folder / f"{case.width}-{case.classes}-{which}.onnx" for which in "ab")
-    for path, stored in zip(paths, (weights, rounded), strict=True):
-        onnx.save(_model(case, stored), path)
+    slim = case if case.slim is None else dataclasses.replace(case, layers=case.slim)
+    if slim is not case:
+        rounded[f"w{slim.layers}"] = rounded[f"w{case.layers}"]
+        rounded = {name: rounded[name] for name in [f"w{n}" for n in range(slim.layers + 1)]}
+    for path, of, stored in zip(paths, (case, slim), (weights, rounded), strict=True):
+        onnx.save(_model(of, stored), path)
     data = folder / f"{case.width}-{case.classes}-{samples}.npz"
     labels = random.integers(0, case.classes, samples)
     if case.tokens:
@@ -282,7 +301,73 @@ def _audit(original: str, compressed: str, data: str, batch: str, task: str) -> 
     return ends[-1].since(ends[0])
 
 
-CHILDREN = {"loop": _loop, "audit": _audit}
+# ------------------------------------------------------------------------------------- workers
+
+WAYS = (("local", 1), ("local", 2), ("ray", 1), ("ray", 2))
+
+
+def _print_workers(folder: Path, rounds: int) -> None:
+    print("| the compressed model | samples | evaluated by | seconds | whole | over one |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for case in HEAVY:
+        files = [str(path) for path in write_case(case, folder, case.samples)]
+        taken: dict[tuple[str, int], list[list[float]]] = {way: [] for way in WAYS}
+        for round_ in range(rounds):
+            for way in WAYS[round_ % 4 :] + WAYS[: round_ % 4]:
+                answer = _child("spread", *files, f"{case.batch}", case.task, way[0], f"{way[1]}")
+                taken[way].append(answer)
+        rates = {way: statistics.median(answer[0] for answer in taken[way]) for way in WAYS}
+        for engine, workers in WAYS:
+            whole = statistics.median(answer[1] for answer in taken[engine, workers])
+            gain = rates[engine, 1] / rates[engine, workers]
+            what = "Ray worker" if engine == "ray" else "pair of processes"
+            many = f"{workers} {what.replace('pair', 'pairs') if workers > 1 else what}"
+            many += "s" if engine == "ray" and workers > 1 else ""
+            print(
+                f"| {case.name} | {case.samples:,} | {many} | {rates[engine, workers]:.1f} s | "
+                f"{whole:.1f} s | {gain:.2f} × |",
+                flush=True,
+            )
+
+
+def _spread(
+    original: str, compressed: str, data: str, batch: str, task: str, engine: str, workers: str
+) -> tuple[float, float]:
+    """Seconds of all samples at the rate of the pass, and of the whole audit."""
+    from compaudit import audit
+    from compaudit.config import Config
+    from compaudit.progress import Silent
+
+    seen: list[tuple[float, int, int]] = []
+
+    class Watch(Silent):
+        def stage(self, text: str, share: float | None = None) -> None:
+            if text.startswith("comparing outputs"):
+                done, total = (int(word) for word in text.split() if word.isdigit())
+                seen.append((time.perf_counter(), done, total))
+
+    config = Config(
+        original=original,
+        compressed=compressed,
+        data=data,
+        task=task,  # type: ignore[arg-type]
+        batch_size=int(batch),
+        threads=1,
+        measurements=("divergence", "accuracy"),
+        cache=False,
+        engine=engine,  # type: ignore[arg-type]
+        workers=int(workers),
+    )
+    began = time.perf_counter()
+    report = audit.compare(config, Watch())
+    whole = time.perf_counter() - began
+    if report.error is not None or report.divergence is None or report.divergence.kl is None:
+        sys.exit(f"the audit failed: {report.error}")
+    (first_s, first, total), (last_s, last, _) = seen[0], seen[-1]
+    return (last_s - first_s) * total / (last - first), whole
+
+
+CHILDREN = {"loop": _loop, "audit": _audit, "spread": _spread}
 
 
 # -------------------------------------------------------------------------------------- memory
