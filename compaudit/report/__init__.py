@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from compaudit.errors import RequestError
 from compaudit.report.view import SORTS, View
-from compaudit.results import Checkup, Comparison, ErrorReport, Inspection, Report
+from compaudit.results import Checkup, Comparison, ErrorReport, Inspection, Ranking, Report
 
 if TYPE_CHECKING:
     from compaudit.report.rows.base import Page
@@ -72,18 +72,21 @@ def require(format_name: str) -> None:
         require_libraries()
 
 
-def _page(report: Comparison | Inspection | Checkup, view: View) -> Page:
+def _page(report: Comparison | Inspection | Ranking | Checkup, view: View) -> Page:
     """What every format but JSON lays out."""
     from compaudit.report.rows.checkup import checkup_page
     from compaudit.report.rows.comparison import comparison_page
     from compaudit.report.rows.gate import gate_page
     from compaudit.report.rows.inspection import inspection_page
+    from compaudit.report.rows.ranking import ranking_page
 
     match report:
         case Comparison():
             return gate_page(report, view) if view.verdict_only else comparison_page(report, view)
         case Inspection():
             return inspection_page(report, view)
+        case Ranking():
+            return ranking_page(report, view)
         case Checkup():
             return checkup_page(report)
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from compaudit.report.rows.base import Note, Page
 from compaudit.report.table import render_table
-from compaudit.results import Check, Checkup, Comparison, Estimate, Failure, Inspection
+from compaudit.results import Check, Checkup, Comparison, Estimate, Failure, Inspection, Ranking
 
 __all__ = ["render_junit"]
 
@@ -21,7 +21,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 Outcome = Literal["failure", "error", "skipped"]
 
 
-def render_junit(page: Page, report: Comparison | Inspection | Checkup) -> str:
+def render_junit(page: Page, report: Comparison | Inspection | Ranking | Checkup) -> str:
     """One suite of a case for each requirement, with the report as its output.
 
     Where nothing was required, or something went wrong, the request itself is a case.

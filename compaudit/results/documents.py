@@ -23,6 +23,7 @@ from compaudit.results.quality import (
     TracedOutput,
     WorstSample,
 )
+from compaudit.results.ranking import Best, Between, Candidate, Front, LeftOut, RankedSamples
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -31,6 +32,7 @@ __all__ = [
     "ErrorReport",
     "Inspection",
     "Noise",
+    "Ranking",
     "Report",
     "decode_report",
     "encode_report",
@@ -78,6 +80,28 @@ class Inspection(_Document, frozen=True, kw_only=True, tag_field="kind", tag="in
     models: list[InspectedModel]
     skipped: list[Skipped]
     environment: Environment
+
+
+class Ranking(_Document, frozen=True, kw_only=True, tag_field="kind", tag="ranking"):
+    """Many compressed models against one original, in one experiment.
+
+    `error` is what the original died of, or the gravest of the candidates' where all failed.
+    `candidates` are in the order in which they were given; `left_out` names those that were given
+    twice. `accuracy` of the original stands in every candidate's. `front` is null where no two
+    models have figures to be compared by, `best` without ``--best``.
+    """
+
+    original: ModelResult
+    candidates: list[Candidate]
+    left_out: list[LeftOut]
+    between: list[Between]
+    front: Front | None
+    best: Best | None
+    samples: list[RankedSamples]
+    skipped: list[Skipped]
+    data: Data | None
+    environment: Environment
+    config: dict[str, Any]
 
 
 class Noise(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +156,7 @@ class ErrorReport(_Document, frozen=True, kw_only=True, tag_field="kind", tag="e
     """A request that failed before anything was measured."""
 
 
-Report = Comparison | Inspection | Checkup | ErrorReport
+Report = Comparison | Inspection | Ranking | Checkup | ErrorReport
 
 
 # --------------------------------------------------------------------------------------- JSON

@@ -11,7 +11,7 @@ from compaudit.report.rows.size import size_section
 from compaudit.report.rows.speed import speed_section
 from compaudit.report.rows.verdict import verdict_notes
 from compaudit.report.view import View
-from compaudit.results import Check, Comparison, Finding
+from compaudit.results import Check, Comparison, Finding, Gate
 from compaudit.units import (
     format_cosine,
     format_interval,
@@ -20,7 +20,7 @@ from compaudit.units import (
     formatter_for,
 )
 
-__all__ = ["comparison_page"]
+__all__ = ["check_notes", "comparison_page"]
 
 _OF_NO_ROW = ("delta.cpu_time_ratio", "delta.device_ratio", "divergence.scores")
 """The table does not show them, so that it need not say why they are not there."""
@@ -52,7 +52,7 @@ def comparison_page(report: Comparison, view: View) -> Page:
         verdict=verdict_notes(report),
         sections=tuple(section for section in sections if section is not None),
         findings=tuple(_finding(finding) for finding in report.findings),
-        checks=_checks(report),
+        checks=check_notes(report.gate),
         footnotes=(*data_notes(report.data), *_not_measured(report)),
     )
 
@@ -78,10 +78,11 @@ def _finding(finding: Finding) -> Note:
     )
 
 
-def _checks(report: Comparison) -> tuple[Note, ...]:
+def check_notes(gate: Gate) -> tuple[Note, ...]:
+    """Every requirement, what was measured, and how it was judged."""
     moods: dict[str, Mood] = {"passed": "good", "failed": "bad", "inconclusive": "warning"}
     notes = []
-    for check in report.gate.checks:
+    for check in gate.checks:
         form = _form_of(check)
         observed = form(check.observed)
         bounds = format_interval(
