@@ -202,11 +202,10 @@ def _accuracy(report: Comparison) -> str:
     if top1 is None or top1.delta is None:
         return "random weights"
     change = top1.delta
-    assert change.low is not None
-    assert change.high is not None
+    low, high = units.format_points(change.low), units.format_points(change.high)
     return (
-        f"{top1.original.value:.2%} → {top1.compressed.value:.2%}, {100 * change.value:+.2f} "
-        f"[{100 * change.low:+.2f}, {100 * change.high:+.2f}] pp"
+        f"{units.format_share(top1.original.value)} → {units.format_share(top1.compressed.value)}, "
+        f"{units.format_points(change.value)} {units.format_interval(low, high)}"
     )
 
 

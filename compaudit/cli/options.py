@@ -198,7 +198,7 @@ Top = Annotated[
 Format = Annotated[
     str,
     typer.Option(
-        "--format", metavar="table|json|markdown|github|junit|html", help="Report on stdout."
+        "--format", metavar="table|json|markdown|github|junit|html|latex", help="Report on stdout."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
@@ -208,8 +208,8 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Also write a report: .txt, .json, .md, .html or .xml (JUnit) says its format. "
-        "Repeatable.",
+        help="Also write a report: .txt, .json, .md, .html, .tex or .xml (JUnit) says its "
+        "format. Repeatable.",
     ),
 ]
 Raw = Annotated[

@@ -129,6 +129,26 @@ def _json(report: Report, view: View, surface: _Surface) -> bytes:
     return encode_report(report)
 
 
+def _latex(report: Report, view: View, surface: _Surface) -> bytes:
+    from compaudit.report.latex import render_latex
+
+    return b"" if isinstance(report, ErrorReport) else render_latex(_page(report, view)).encode()
+
+
+def _csv(report: Report, view: View, surface: _Surface) -> bytes:
+    from compaudit.report.csv import render_csv
+
+    if isinstance(report, ErrorReport):
+        return b""
+    if not isinstance(report, Ranking):
+        raise RequestError(
+            "CSV shows rankings only",
+            hint="choose another format: " + ", ".join(name for name in FORMATS if name != "csv"),
+            code="csv-of-rankings-only",
+        )
+    return render_csv(report, view).encode()
+
+
 def _html(report: Report, view: View, surface: _Surface) -> bytes:
     from compaudit.report.html import render_html
 
@@ -150,6 +170,8 @@ FORMATS: dict[str, Callable[[Report, View, _Surface], bytes]] = {
     "github": _github,
     "junit": _junit,
     "html": _html,
+    "latex": _latex,
+    "csv": _csv,
 }
 _SUFFIXES = {
     ".json": "json",
@@ -157,4 +179,6 @@ _SUFFIXES = {
     ".md": "markdown",
     ".xml": "junit",
     ".html": "html",
+    ".tex": "latex",
+    ".csv": "csv",
 }

@@ -58,6 +58,7 @@ from compaudit.results.profile import (
     ProfiledLayer,
     ProfiledOperator,
 )
+from compaudit.results.published import Published
 from compaudit.results.quality import (
     Accuracy,
     ClassAccuracy,
@@ -132,6 +133,7 @@ __all__ = [
     "Profile",
     "ProfiledLayer",
     "ProfiledOperator",
+    "Published",
     "RankedSamples",
     "Ranking",
     "Rates",

@@ -17,6 +17,7 @@ from compaudit.results.comparison import (
 from compaudit.results.context import Data, Environment, Failure, Finding, Gate, Skipped, Tool
 from compaudit.results.model import InspectedModel, ModelResult
 from compaudit.results.profile import Profile
+from compaudit.results.published import Published
 from compaudit.results.quality import (
     Accuracy,
     Divergence,
@@ -88,12 +89,14 @@ class Ranking(_Document, frozen=True, kw_only=True, tag_field="kind", tag="ranki
     `error` is what the original died of, or the gravest of the candidates' where all failed.
     `candidates` are in the order in which they were given; `left_out` names those that were given
     twice. `accuracy` of the original stands in every candidate's. `front` is null where no two
-    models have figures to be compared by, `best` without ``--best``.
+    models have figures to be compared by, `best` without ``--best``. `published` are rows of
+    papers, which were not measured here.
     """
 
     original: ModelResult
     candidates: list[Candidate]
     left_out: list[LeftOut]
+    published: list[Published]
     between: list[Between]
     front: Front | None
     best: Best | None

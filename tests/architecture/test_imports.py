@@ -22,7 +22,7 @@ LAYERS = (
     ("measure", "findings", "gate", "report"),
     ("engines",),
     ("workers",),
-    ("models", "data", "machine", "cache", "envelope", "progress", "saved"),
+    ("models", "data", "machine", "cache", "envelope", "progress", "saved", "published"),
     ("theory", "results", "config", "interruption"),
     ("errors", "units", "version", ""),
 )

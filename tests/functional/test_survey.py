@@ -79,7 +79,7 @@ def test_deep_compression() -> None:
         assert (percent(row["top5"]) if row["top5"] else None) == (
             None if top5 is None else pytest.approx(100 - top5, abs=1e-9)
         )
-        assert (row["bytes"], float(row["compression"])) == (size, rate)
+        assert (row["weight_bytes"], float(row["compression"])) == (size, rate)
 
 
 @pytest.mark.parametrize("network", TOTALS)
@@ -120,7 +120,7 @@ def test_the_page_shows_the_file(name: str) -> None:
         for line in found[1].splitlines()[2:]
     ]
     shares = ("top1", "top5") if name == "deep_compression.csv" else ("top5",)
-    others = ("bytes",) if name == "deep_compression.csv" else ("speedup",)
+    others = ("weight_bytes",) if name == "deep_compression.csv" else ("speedup",)
     assert shown == [
         (
             row["label"],

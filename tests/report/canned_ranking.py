@@ -14,6 +14,7 @@ from compaudit.results import (
     Front,
     Gate,
     LeftOut,
+    Published,
     Ranking,
     Rates,
     RatesWithLimit,
@@ -45,6 +46,7 @@ def ranking() -> Ranking:
                 reason="it is the original itself",
             )
         ],
+        published=[],
         between=[
             Between(
                 first="digits_int8.onnx",
@@ -102,6 +104,37 @@ def with_best() -> Ranking:
             surely_better=True,
             reason="",
         ),
+    )
+
+
+def with_published() -> Ranking:
+    """The same, beside two rows of papers."""
+    return msgspec.structs.replace(
+        ranking(),
+        published=[
+            Published(
+                label="AlexNet BN low-rank",
+                top1=None,
+                top5=0.8056,
+                speedup=1.09,
+                compression=4.94,
+                basis=None,
+                weight_bytes=None,
+                file_bytes=None,
+                source="Cheng et al. 2017",
+            ),
+            Published(
+                label="LeNet-5 compressed",
+                top1=0.9926,
+                top5=None,
+                speedup=None,
+                compression=39.0,
+                basis="coding_limit",
+                weight_bytes=44_000,
+                file_bytes=None,
+                source="Han et al. 2016, Table 1",
+            ),
+        ],
     )
 
 

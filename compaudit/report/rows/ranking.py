@@ -14,14 +14,13 @@ from compaudit.units import (
     format_count,
     format_number,
     format_rate,
-    format_share,
 )
 
-__all__ = ["ranking_page", "survey_rows"]
+__all__ = ["SURVEY_HEADS", "ranking_page", "survey_rows"]
 
 _DIED = 4
 _MOODS: dict[str, Mood] = {"error": "bad", "warning": "warning", "info": "plain"}
-_SURVEY = ("Model", "TOP-5 Accuracy", "Speed-up", "Compression Rate")
+SURVEY_HEADS = ("Model", "TOP-5 Accuracy", "Speed-up", "Compression Rate")
 """The heads of the tables of Cheng et al. 2017, arXiv 1710.09282."""
 
 
@@ -36,27 +35,27 @@ def ranking_page(report: Ranking, view: View) -> Page:
         sections=(_survey(report, view) if view.survey else _table(report, view),),
         findings=_findings(report),
         checks=_checks(report),
-        footnotes=(*_left_out(report), *data_notes(report.data), *_not_measured(report)),
+        footnotes=(
+            *_left_out(report),
+            *_published(report),
+            *data_notes(report.data),
+            *_not_measured(report),
+        ),
     )
 
 
 def survey_rows(report: Ranking, view: View) -> list[tuple[str, str, str, str]]:
     """The survey's four figures of every model, the original first."""
-    found = []
-    for row in sorted_by(report, view.ranked_by):
-        top5 = row.metrics.get("top5")
-        candidate = row.candidate
-        alpha = None if candidate is None or candidate.alpha is None else candidate.alpha.parameters
-        delta = None if candidate is None or candidate.delta is None else candidate.delta.value
-        found.append(
-            (
-                row.name,
-                NOT_MEASURED if top5 is None else format_share(top5[1].value),
-                format_rate(1.0 if candidate is None else delta),
-                format_rate(1.0 if candidate is None else alpha),
-            )
+    top5, delta, alpha = columns_of(report, ("top5", "delta", "alpha.parameters"))
+    return [
+        (
+            row.marked_name,
+            top5.cell(row),
+            delta.cell(row),
+            alpha.cell(row) if row.published is None else format_rate(row.published.compression),
         )
-    return found
+        for row in sorted_by(report, view.ranked_by)
+    ]
 
 
 # ----------------------------------------------------------------------------------- tables
@@ -65,22 +64,26 @@ def survey_rows(report: Ranking, view: View) -> list[tuple[str, str, str, str]]:
 def _table(report: Ranking, view: View) -> Section:
     columns = columns_of(report, view.columns)
     rows = sorted_by(report, view.ranked_by)
+    told = any(column.key == "verdict" for column in columns)
     return Section(
         "Ranking",
         (Column("model", "name", least=20), *(column.column for column in columns)),
-        tuple((row.name, *(column.cell(row) for column in columns)) for row in rows),
+        tuple(
+            (row.name if told else row.marked_name, *(column.cell(row) for column in columns))
+            for row in rows
+        ),
         note=_about(report, [column.key for column in columns]),
     )
 
 
 def _survey(report: Ranking, view: View) -> Section:
-    first, *others = _SURVEY
+    first, *others = SURVEY_HEADS
     return Section(
         "As in the survey's tables",
         (Column(first, "name", least=20), *(Column(title) for title in others)),
         tuple(survey_rows(report, view)),
-        note="Speed-up is δ as measured here; the compression rate is α of parameters, as in "
-        "Cheng et al. 2017.",
+        note="Speed-up is δ as measured here; the compression rate is α of all parameters."
+        + (" What those of published rows count, their papers say." if report.published else ""),
     )
 
 
@@ -233,6 +236,19 @@ def _checks(report: Ranking) -> tuple[Note, ...]:
 
 def _left_out(report: Ranking) -> tuple[Note, ...]:
     return tuple(Note("left out", f"{one.path}: {one.reason}") for one in report.left_out)
+
+
+def _published(report: Ranking) -> tuple[Note, ...]:
+    """That these rows were not measured here, and whose they are."""
+    if not report.published:
+        return ()
+    sources: dict[str, list[str]] = {}
+    for one in report.published:
+        sources.setdefault(one.source, []).append(one.label)
+    whose = "; ".join(
+        f"{', '.join(labels)}: {source or 'no source given'}" for source, labels in sources.items()
+    )
+    return (Note("published", f"not measured here, other data and other machines. {whose}"),)
 
 
 def _not_measured(report: Ranking) -> tuple[Note, ...]:

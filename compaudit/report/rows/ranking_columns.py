@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from compaudit.errors import RequestError
 from compaudit.report.rows.base import Column, Form, format_beta, interval, model_name, plain
 from compaudit.report.rows.metrics import Metric, headline, metrics_of
-from compaudit.results import Candidate, Estimate, ModelResult, Ranking, Standing
+from compaudit.results import Candidate, Estimate, ModelResult, Published, Ranking, Standing
 from compaudit.units import (
     NOT_MEASURED,
     format_bytes,
@@ -16,6 +16,7 @@ from compaudit.units import (
     format_part,
     format_rate,
     format_seconds,
+    format_share,
     format_si,
 )
 
@@ -26,14 +27,15 @@ _DIED = 4
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the table: the original, or a candidate beside it.
+    """A row of the table: the original, a candidate beside it, or what a paper says of another.
 
     Attributes:
         name: in the first column.
         model: its own figures; None where it could not be read.
-        candidate: None of the original.
+        candidate: None of the original and of what was published.
         metrics: of the original or of the candidate, by key.
         standing: on the front.
+        published: what a paper says; None of what was measured here.
     """
 
     name: str
@@ -41,6 +43,17 @@ class Row:
     candidate: Candidate | None
     metrics: dict[str, tuple[Metric, Estimate]]
     standing: Standing | None
+    published: Published | None = None
+
+    @property
+    def is_original(self) -> bool:
+        """Whether it is what all others are held against."""
+        return self.candidate is None and self.published is None
+
+    @property
+    def marked_name(self) -> str:
+        """The name, for tables that say in no other column what was not measured here."""
+        return self.name if self.published is None else f"{self.name} (published)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,7 @@ class RankedColumn:
 
 
 def rows_of(report: Ranking) -> list[Row]:
-    """The original, and then every candidate in its order."""
+    """The original, then every candidate in its order, then what was published."""
     known = next((one.accuracy for one in report.candidates if one.accuracy is not None), None)
     metrics = {} if known is None else {m.key: (m, pair.original) for m, pair in metrics_of(known)}
     place = None if report.front is None else report.front.original
@@ -73,6 +86,7 @@ def rows_of(report: Ranking) -> list[Row]:
             Row(one.label, one.compressed, one, _metrics(one), one.standing)
             for one in report.candidates
         ),
+        *(Row(one.label, None, None, {}, None, one) for one in report.published),
     ]
 
 
@@ -154,7 +168,7 @@ def _columns(report: Ranking) -> Iterator[RankedColumn]:
         yield _metric("metric", found.label, found.key, drop=0, higher=higher)
     yield _metric("top1", "top-1", "top1", drop=0, higher=True)
     yield _metric("top5", "top-5", "top5", drop=9, higher=True)
-    yield RankedColumn("delta", Column("δ"), _delta, lambda row: _value(_delta_of(row)))
+    yield RankedColumn("delta", Column("δ"), lambda row: format_rate(_delta(row)), _delta)
     yield RankedColumn(
         "interval",
         Column("interval", drop=3),
@@ -164,6 +178,12 @@ def _columns(report: Ranking) -> Iterator[RankedColumn]:
     yield _rate("alpha.parameters", "α parameters", drop=4)
     yield _rate("alpha.weight_bytes", "α weights", drop=6)
     yield _rate("alpha.file_bytes", "α file", drop=1)
+    yield RankedColumn(
+        "compression",
+        Column("α as published", "line", drop=2),
+        _said,
+        lambda row: None if row.published is None else row.published.compression,
+    )
     yield RankedColumn(
         "beta",
         Column("β file", drop=10),
@@ -203,10 +223,15 @@ def _headline(report: Ranking) -> Metric | None:
 
 def _metric(key: str, title: str, name: str, *, drop: int, higher: bool) -> RankedColumn:
     def cell(row: Row) -> str:
+        if row.published is not None:
+            return format_share(figure(row))
         found = row.metrics.get(name)
         return NOT_MEASURED if found is None else found[0].form(found[1].value)
 
     def figure(row: Row) -> float | None:
+        if row.published is not None:
+            published: float | None = getattr(row.published, name, None)
+            return published
         found = row.metrics.get(name)
         return None if found is None else found[1].value
 
@@ -214,21 +239,30 @@ def _metric(key: str, title: str, name: str, *, drop: int, higher: bool) -> Rank
 
 
 def _rate(path: str, title: str, *, drop: int) -> RankedColumn:
-    def cell(row: Row) -> str:
-        return format_rate(1.0 if row.candidate is None else _rate_of(row, path))
+    def figure(row: Row) -> float | None:
+        return _rate_of(row, path)
 
-    return RankedColumn(path, Column(title, drop=drop), cell, lambda row: _rate_of(row, path))
+    column = Column(title, drop=drop)
+    return RankedColumn(path, column, lambda row: format_rate(figure(row)), figure)
 
 
 def _rate_of(row: Row, path: str) -> float | None:
     group, basis = path.split(".")
+    if row.is_original:
+        return 1.0 if group == "alpha" else 0.0
+    if row.published is not None:
+        said = row.published.compression if row.published.basis == basis else None
+        return said if said is None or group == "alpha" else said - 1
     rates = None if row.candidate is None else getattr(row.candidate, group)
     found: float | None = None if rates is None else getattr(rates, basis)
-    return 0.0 if row.candidate is None and group == "beta" else found
+    return found
 
 
 def _of_model(key: str, title: str, form: Form, *, drop: int) -> RankedColumn:
     def figure(row: Row) -> float | None:
+        if row.published is not None:
+            published: float | None = getattr(row.published, key, None)
+            return published
         if row.model is None:
             return None
         if key == "macs":
@@ -246,8 +280,19 @@ def _delta_of(row: Row) -> Estimate | None:
     return None if row.candidate is None else row.candidate.delta
 
 
-def _delta(row: Row) -> str:
-    return format_rate(1.0 if row.candidate is None else _value(row.candidate.delta))
+def _delta(row: Row) -> float | None:
+    if row.published is not None:
+        return row.published.speedup
+    return 1.0 if row.candidate is None else _value(row.candidate.delta)
+
+
+def _said(row: Row) -> str:
+    """A published rate of compression, and of what, where the paper says so."""
+    if row.published is None or row.published.compression is None:
+        return ""
+    basis = row.published.basis
+    rate = format_rate(row.published.compression)
+    return rate if basis is None else f"{rate} {basis.replace('_', ' ')}"
 
 
 def _kl(row: Row) -> float | None:
@@ -262,7 +307,7 @@ def _agreement(row: Row) -> float | None:
 
 def _gap(row: Row) -> str:
     """Of the original nothing is missing: it is what the others are held against."""
-    return "" if row.candidate is None else NOT_MEASURED
+    return "" if row.is_original else NOT_MEASURED
 
 
 def _findings(row: Row) -> str:
@@ -287,6 +332,8 @@ def _front(row: Row) -> str:
 def _verdict(row: Row) -> str:
     """What became of a candidate, in two words: its failure, its requirements, or its speed."""
     one = row.candidate
+    if row.published is not None:
+        return "published"
     if one is None:
         return "original"
     if one.error is not None:
@@ -314,7 +361,7 @@ def _empty(key: str) -> RankedColumn:
 _ASKED_FOR = ("latency", "parameters", "weight_bytes", "file_bytes")
 COLUMNS = (
     *("top1", "top5", "metric", "delta", "interval"),
-    *("alpha.parameters", "alpha.weight_bytes", "alpha.file_bytes", "beta", "macs"),
+    *("alpha.parameters", "alpha.weight_bytes", "alpha.file_bytes", "compression", "beta", "macs"),
     *("kl", "agreement", "latency", "parameters", "weight_bytes", "file_bytes"),
     *("findings", "front", "verdict"),
 )
