@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from compaudit.models.base import Model, Source
     from compaudit.workers.workspace import Loaded
 
-__all__ = ["Pair", "Side", "open_pair"]
+__all__ = ["Pair", "Side", "open_pair", "open_side"]
 
 
 @dataclass(slots=True)
@@ -105,20 +105,30 @@ class Pair:
         return side
 
 
-def open_pair(config: Config) -> Pair:
+def open_pair(config: Config, original: Side | None = None) -> Pair:
     """Recognise both models, and decide how each of them is run.
+
+    Args:
+        config: what was asked for.
+        original: that of another pair, with all that is known of it; None recognises it anew.
 
     Raises:
         RequestError: a file is no model, or an option is not for models of its kind.
     """
-    original = Side("original", models.recognise(config.original))
-    compressed = Side("compressed", models.recognise(config.compressed))
-    pair = Pair(original, compressed)
+    opened = [] if original is not None else [open_side(config, "original")]
+    opened.append(open_side(config, "compressed"))
+    pair = Pair(original or opened[0], opened[-1])
     _require_compilable(config, pair)
-    for side in pair:
+    for side in opened:
         _require_onnx(config, side)
-        side.settings = _settings(config, side)
     return pair
+
+
+def open_side(config: Config, which: Which) -> Side:
+    """Recognise one of the models, and decide how it is run. Raises RequestError for no model."""
+    side = Side(which, models.recognise(getattr(config, which)))
+    side.settings = _settings(config, side)
+    return side
 
 
 def _settings(config: Config, side: Side) -> RunSettings:

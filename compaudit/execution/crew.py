@@ -59,7 +59,8 @@ class Crew:
     def __enter__(self) -> Self:
         # While one model is loaded, the other's process can start.
         for side in self._pair.alive:
-            self._started[side.name] = self._start(side)
+            if side.loaded is None:
+                self._started[side.name] = self._start(side)
         return self
 
     def __exit__(
