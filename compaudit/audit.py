@@ -39,7 +39,7 @@ from compaudit.results import Comparison, Data, Layer, Profile, Skipped
 from compaudit.results.behaviour import OutputChange
 from compaudit.workers.limits import Limits
 
-__all__ = ["Audit", "Shared", "compare", "warn_of_threads"]
+__all__ = ["Audit", "Shared", "compare", "count", "count_operations", "warn_of_threads"]
 
 
 def compare(config: Config, progress: Progress | None = None, command: str = "") -> Comparison:
@@ -66,6 +66,38 @@ def compare(config: Config, progress: Progress | None = None, command: str = "")
             audit.run()
         report = audit.report(command)
     return document.with_gate(report, gate.judge(requirements, report))
+
+
+def count(side: Side, config: Config, limits: Limits, folder: str, progress: Progress) -> None:
+    """Count what a model is made of.
+
+    Args:
+        side: which one; filled here.
+        config: what was asked for.
+        limits: of the worker that reads it, where reading runs code.
+        folder: for its weights.
+        progress: told what is going on.
+
+    Raises:
+        RequestError: it cannot be read.
+        MeasurementError: reading killed the worker.
+    """
+    progress.stage(f"reading {side.source.label}")
+    spool = None
+    if config.wants("layers"):
+        spool = f"{folder}/{side.name}"
+        Path(spool).mkdir()
+    read(side, config.trust_model_code, limits, spool)
+
+
+def count_operations(
+    side: Side, config: Config, given: Samples | None, limits: Limits, progress: Progress
+) -> None:
+    """Count a model's multiply-accumulates from its graph, of one sample of what is given."""
+    progress.stage(f"counting the operations of {side.source.label}")
+    if side.model is not None and side.ledger is not None:
+        sizes = sizes_of_one_sample(config, side.name, given)
+        side.macs = count_from_graph(side.model, side.ledger, sizes, limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,25 +162,16 @@ class Audit:
         for side in self.pair:
             if side.ledger is not None or not side.alive:
                 continue
-            self._progress.stage(f"reading {side.source.label}")
-            folder = None
-            if self._config.wants("layers"):
-                folder = f"{self._folder}/{side.name}"
-                Path(folder).mkdir()
             try:
-                read(side, self._config.trust_model_code, self._limits, folder)
+                count(side, self._config, self._limits, self._folder, self._progress)
             except MeasurementError as error:
                 self.pair.record(error, side)
 
     def count_operations(self) -> None:
         """Count multiply-accumulates from the graphs; nothing is executed."""
         for side in self.pair.alive:
-            if side.macs is not None:
-                continue
-            self._progress.stage(f"counting the operations of {side.source.label}")
-            if side.model is not None and side.ledger is not None:
-                sizes = sizes_of_one_sample(self._config, side.name, self._given)
-                side.macs = count_from_graph(side.model, side.ledger, sizes, self._limits)
+            if side.macs is None:
+                count_operations(side, self._config, self._given, self._limits, self._progress)
 
     def run(self) -> None:
         """Load, evaluate and time both models."""

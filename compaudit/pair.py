@@ -48,6 +48,20 @@ class Side:
     macs: MacCount | None = None
     alive: bool = True
 
+    @property
+    def needed_bytes(self) -> int:
+        """Memory that a process with it takes: measured where it has run, else what is stored.
+
+        Its own and that of the frameworks, and the peak of a first inference.
+        """
+        baseline = 0
+        if self.baseline is not None:
+            baseline = self.baseline.anonymous or self.baseline.total
+        if self.first_run is not None and self.first_run.peak_memory_bytes is not None:
+            return baseline + self.first_run.peak_memory_bytes
+        stored = self.ledger.file_bytes or self.ledger.weight_bytes if self.ledger else 0
+        return baseline + stored
+
 
 @dataclass(slots=True)
 class Pair:
@@ -119,14 +133,13 @@ def open_pair(config: Config, original: Side | None = None) -> Pair:
     opened.append(open_side(config, "compressed"))
     pair = Pair(original or opened[0], opened[-1])
     _require_compilable(config, pair)
-    for side in opened:
-        _require_onnx(config, side)
     return pair
 
 
 def open_side(config: Config, which: Which) -> Side:
-    """Recognise one of the models, and decide how it is run. Raises RequestError for no model."""
+    """Recognise one of the models, and decide how it is run. Raises RequestError as `open_pair`."""
     side = Side(which, models.recognise(getattr(config, which)))
+    _require_onnx(config, side)
     side.settings = _settings(config, side)
     return side
 
