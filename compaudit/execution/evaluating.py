@@ -24,7 +24,13 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    config: Config, pair: Pair, samples: Samples, crew: Crew, limits: Limits, progress: Progress
+    config: Config,
+    pair: Pair,
+    samples: Samples,
+    crew: Crew,
+    limits: Limits,
+    progress: Progress,
+    keeper: Keeper,
 ) -> Evaluated | None:
     """Both models over the same samples, once, for divergence and accuracy together.
 
@@ -39,7 +45,7 @@ def evaluate(
     if len(pair.running) < 2 or original.feeds is None or compressed.feeds is None:
         return None
     feeds = original.feeds, compressed.feeds
-    comparing = _Comparing(config, pair, feeds, samples, crew, limits, progress)
+    comparing = _Comparing(config, pair, feeds, samples, crew, limits, progress, keeper)
     taps = _taps_of(original), _taps_of(compressed)
     try:
         return comparing.run(taps)
@@ -61,6 +67,7 @@ class _Comparing:
     crew: Crew
     limits: Limits
     progress: Progress
+    keeper: Keeper
 
     def run(self, taps: tuple[Taps, Taps]) -> Evaluated:
         first, second = (_subject(side, of) for side, of in zip(self.pair, taps, strict=True))
@@ -71,8 +78,7 @@ class _Comparing:
             on_progress=self._show,
             taps=taps,
         )
-        keeper = Keeper.of_user(self.config.cache, self.progress)
-        outputs = self._kept(first, keeper, self.samples.dataset.samples)
+        outputs = self._kept(first, self.samples.dataset.samples)
         self._dismiss_but(first, second)
         pairs = self.crew.pairs(self.config.workers)
         evaluation.run(AuditEngine(outputs, LiveOutputs(second, self.crew), pairs), *self.feeds)
@@ -80,13 +86,13 @@ class _Comparing:
             # Without optimisations, beside itself with them. The compressed model is done.
             self.crew.dismiss(but=first)
             settings = msgspec.structs.replace(first.settings, optimized=False, compiled=False)
-            twin = self._kept(Subject("twin", first.side, settings), keeper, None)
+            twin = self._kept(Subject("twin", first.side, settings), None)
             self._find_floor(evaluation, AuditEngine(outputs, twin))
         return evaluation.result()
 
-    def _kept(self, subject: Subject, keeper: Keeper, whole: int | None) -> KeptOutputs:
+    def _kept(self, subject: Subject, whole: int | None) -> KeptOutputs:
         scratch, digest = self.limits.scratch, self.samples.dataset.digest
-        return KeptOutputs(subject, self.crew, keeper, whole, scratch, digest, self.progress)
+        return KeptOutputs(subject, self.crew, self.keeper, whole, scratch, digest, self.progress)
 
     def _dismiss_but(self, *wanted: Subject) -> None:
         """End the workers that ran the first inference and will not evaluate."""

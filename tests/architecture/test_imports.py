@@ -17,6 +17,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("api",),
+    ("ranking",),
     ("audit", "inspection", "checkup", "judging"),
     ("execution", "timing", "feeding", "reading", "document", "figures", "unmeasured", "pair"),
     ("measure", "findings", "gate", "report"),

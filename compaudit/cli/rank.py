@@ -1,0 +1,123 @@
+"""``compaudit rank``: many compressed models against one original."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from compaudit.cli import options
+from compaudit.cli.invocation import command_line
+from compaudit.cli.one_model import for_one_model, options_of
+
+__all__ = ["rank"]
+
+
+@for_one_model
+def rank(
+    original: options.Original,
+    candidates: options.Candidates,
+    best: options.Best = None,
+    columns: options.RankColumns = None,
+    sort: options.RankSort = None,
+    survey: options.Survey = False,
+    data: options.Data = None,
+    preprocess: options.Preprocess = None,
+    task: options.Task = "auto",
+    metric: options.Metric = None,
+    model_output: options.ModelOutput = None,
+    input_shape: options.InputShape = None,
+    map_input: options.MapInput = None,
+    map_output: options.MapOutput = None,
+    limit: options.Limit = None,
+    seed: options.Seed = 0,
+    device: options.Device = "cpu",
+    threads: options.Threads = None,
+    compile_: options.Compile = False,
+    batch_size: options.BatchSize = None,
+    provider_option: options.ProviderOption = None,
+    session_option: options.SessionOption = None,
+    custom_op_library: options.CustomOpLibrary = None,
+    only: options.Only = None,
+    skip: options.Skip = None,
+    time_budget: options.RankTimeBudget = None,
+    resolution: options.Resolution = "3%",
+    confidence: options.Confidence = "95%",
+    require: options.Require = None,
+    inconclusive: options.Inconclusive = "fail",
+    format_: options.Format = "table",
+    json: options.Json = False,
+    output: options.Output = None,
+    raw: options.Raw = False,
+    quiet: options.Quiet = False,
+    no_progress: options.NoProgress = False,
+    trust_model_code: options.TrustModelCode = False,
+    timeout: options.Timeout = "300s",
+    memory_limit: options.MemoryLimit = None,
+    workers: options.Workers = 1,
+    no_cache: options.NoCache = False,
+    no_lock: options.NoLock = False,
+    **for_one: Any,
+) -> int:
+    """Compare many compressed models with one original, and with one another."""
+    from compaudit import config as settings
+    from compaudit.cli import output as out
+    from compaudit.report import View
+    from compaudit.report.rows.ranking_columns import refuse_unknown
+
+    out.check_format(format_)
+    report_format = "json" if json else format_
+    out.check_outputs(output or [])
+    shown = None if columns is None else tuple(name.strip() for name in columns.split(","))
+    refuse_unknown("columns", shown or ())
+    refuse_unknown("sort", () if sort is None else (sort,))
+    limit_bytes = settings.parse_with_unit("memory-limit", memory_limit)
+    config = settings.Config(
+        original=original,
+        compressed="",
+        data=data,
+        preprocess=preprocess,
+        task=cast("settings.Task", task),
+        metrics=tuple(metric or ()),
+        model_output=model_output,
+        device=device,
+        threads=threads,
+        compile=compile_,
+        batch_size=batch_size,
+        input_shapes=settings.parse_shapes(input_shape or ()),
+        map_input=settings.parse_mapping("map-input", map_input or ()),
+        map_output=settings.parse_mapping("map-output", map_output or ()),
+        provider_options=settings.parse_mapping("provider-option", provider_option or ()),
+        session_options=settings.parse_mapping("session-option", session_option or ()),
+        custom_op_libraries=tuple(custom_op_library or ()),
+        original_only=options_of("original", for_one),
+        compressed_only=options_of("compressed", for_one),
+        measurements=settings.select_measurements(only or (), skip or ()),
+        time_budget_s=settings.parse_with_unit("time-budget", time_budget),
+        resolution=settings.parse_with_unit("resolution", resolution) or 0.0,
+        confidence=settings.parse_with_unit("confidence", confidence) or 0.0,
+        limit=limit,
+        seed=seed,
+        requirements=tuple(require or ()),
+        inconclusive=cast("settings.Inconclusive", inconclusive),
+        raw=raw,
+        worst=0,
+        workers=workers,
+        cache=not no_cache,
+        trust_model_code=trust_model_code,
+        lock=not no_lock,
+        timeout_s=settings.parse_with_unit("timeout", timeout) or 0.0,
+        memory_limit_bytes=None if limit_bytes is None else int(limit_bytes),
+    )
+    from compaudit import ranking
+    from compaudit.cli.progress import Terminal
+
+    with Terminal(quiet=quiet, moving=not no_progress) as progress:
+        report = ranking.rank(config, candidates, best, progress, command_line())
+    if report.error is not None:
+        out.say_error(report.error.message, report.error.hint)
+    return out.deliver(
+        report,
+        report_format,
+        output or [],
+        ranking.exit_code_of(report),
+        View(columns=shown, ranked_by=sort, survey=survey),
+    )
