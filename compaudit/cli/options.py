@@ -298,6 +298,14 @@ RankSort = Annotated[
         "--sort", metavar="COLUMN", help="Order of the candidates, the best first; or model."
     ),
 ]
+RankFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="table|json|markdown|github|junit|html",
+        help="Report on stdout. Default: table; with --best, the path alone.",
+    ),
+]
 Survey = Annotated[
     bool,
     typer.Option(

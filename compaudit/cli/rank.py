@@ -43,7 +43,7 @@ def rank(
     confidence: options.Confidence = "95%",
     require: options.Require = None,
     inconclusive: options.Inconclusive = "fail",
-    format_: options.Format = "table",
+    format_: options.RankFormat = None,
     json: options.Json = False,
     output: options.Output = None,
     raw: options.Raw = False,
@@ -61,9 +61,10 @@ def rank(
     from compaudit import config as settings
     from compaudit.cli import output as out
     from compaudit.report import View
+    from compaudit.report.rows.ranking import in_words
     from compaudit.report.rows.ranking_columns import refuse_unknown
 
-    out.check_format(format_)
+    out.check_format(format_ or "table")
     report_format = "json" if json else format_
     out.check_outputs(output or [])
     shown = None if columns is None else tuple(name.strip() for name in columns.split(","))
@@ -110,14 +111,20 @@ def rank(
     from compaudit import ranking
     from compaudit.cli.progress import Terminal
 
+    answer = None
     with Terminal(quiet=quiet, moving=not no_progress) as progress:
         report = ranking.rank(config, candidates, best, progress, command_line())
+        if report.best is not None and report_format is None:
+            # What a script asked for is the path, and nothing else.
+            answer = "" if report.best.path is None else f"{report.best.path}\n"
+            progress.note(in_words(report.best))
     if report.error is not None:
         out.say_error(report.error.message, report.error.hint)
     return out.deliver(
         report,
-        report_format,
+        report_format or "table",
         output or [],
         ranking.exit_code_of(report),
         View(columns=shown, ranked_by=sort, survey=survey),
+        answer,
     )

@@ -16,7 +16,7 @@ from compaudit.units import (
     format_rate,
 )
 
-__all__ = ["SURVEY_HEADS", "ranking_page", "survey_rows"]
+__all__ = ["SURVEY_HEADS", "in_words", "ranking_page", "survey_rows"]
 
 _DIED = 4
 _MOODS: dict[str, Mood] = {"error": "bad", "warning": "warning", "info": "plain"}
@@ -134,7 +134,7 @@ def _conditions(report: Ranking) -> str:
         threads = "1 thread" if timed.threads == 1 else f"{timed.threads} threads"
         parts.append(f"{timed.device}, {threads}, batch {timed.batch_size}")
         epochs = max((one.delta.epochs for one in report.candidates if one.delta), default=0)
-        parts.append(f"{epochs} epochs of all in turns")
+        parts.append(f"{epochs} epoch{'s' if epochs != 1 else ''} of all in turns")
     return " · ".join(parts)
 
 
@@ -151,22 +151,21 @@ def _verdict(report: Ranking) -> tuple[Note, ...]:
     return tuple(notes)
 
 
-def _best(best: Best) -> Note:
+def in_words(best: Best) -> str:
+    """Which candidate was chosen, and whether it is surely the best; or why none was."""
     if best.status != "found":
-        return Note(
-            "no choice",
-            f"{best.wanted}: {best.reason}",
-            mood="bad" if best.status == "none" else "warning",
-        )
+        return f"{best.wanted}: {best.reason}"
     text = f"{best.label}: {best.wanted}, {_figure(best.value)}"
     if best.second is None:
-        return Note("best", f"{text}, the only one to choose from", mood="good")
+        return f"{text}, the only one to choose from"
     surely = "surely" if best.surely_better else "not surely"
-    return Note(
-        "best",
-        f"{text}; {surely} better than {best.second}, {_figure(best.second_value)}",
-        mood="good",
-    )
+    return f"{text}; {surely} better than {best.second}, {_figure(best.second_value)}"
+
+
+def _best(best: Best) -> Note:
+    moods: dict[str, Mood] = {"found": "good", "undecided": "warning", "none": "bad"}
+    label = "best" if best.status == "found" else "no choice"
+    return Note(label, in_words(best), mood=moods[best.status])
 
 
 def _figure(estimate: Estimate | None) -> str:
