@@ -1,6 +1,6 @@
 """compaudit: an auditor for compressed neural networks.
 
-The public API: `compare` and `inspect` return the same document that the JSON report holds.
+The public API: `compare`, `inspect` and `rank` return the document that the JSON report holds.
 Everything else is imported where it is used, so that importing this package costs nothing.
 """
 
@@ -10,19 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 from compaudit.version import __version__
 
-__all__ = ["Comparison", "CompauditError", "Inspection", "__version__", "compare", "inspect"]
+__all__ = [
+    "Comparison",
+    "CompauditError",
+    "Inspection",
+    "Ranking",
+    "__version__",
+    "compare",
+    "inspect",
+    "rank",
+]
 
 if TYPE_CHECKING:
-    from compaudit.api import compare, inspect
+    from compaudit.api import compare, inspect, rank
     from compaudit.errors import CompauditError
-    from compaudit.results import Comparison, Inspection
+    from compaudit.results import Comparison, Inspection, Ranking
 
 _HOMES = {
     "compare": "compaudit.api",
     "inspect": "compaudit.api",
+    "rank": "compaudit.api",
     "CompauditError": "compaudit.errors",
     "Comparison": "compaudit.results",
     "Inspection": "compaudit.results",
+    "Ranking": "compaudit.results",
 }
 
 

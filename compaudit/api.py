@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from compaudit import audit, inspection
+from compaudit import audit, inspection, ranking
 from compaudit.config import Config, did_you_mean, read_policy
 from compaudit.errors import RequestError
-from compaudit.results import Comparison, Inspection
+from compaudit.results import Comparison, Inspection, Ranking
 
-__all__ = ["compare", "inspect"]
+__all__ = ["compare", "inspect", "rank"]
 
 Spec = str | PathLike[str]
 
@@ -36,26 +36,30 @@ def compare(original: Spec, compressed: Spec, **settings: Any) -> Comparison:
     Raises:
         RequestError: the request was wrong, and nothing was measured.
     """
-    known = [name for name in Config.__struct_fields__ if name != "config_file"]
-    for name in settings:
-        if name not in known:
-            raise RequestError(
-                f"compare() has no setting {name!r}",
-                hint=did_you_mean(name, known),
-                code="unknown-setting",
-            )
-    for name in ("data", "baseline", "policy"):
-        if settings.get(name) is not None:
-            settings[name] = fspath(settings[name])
-    if settings.get("policy") is not None:
-        theirs = read_policy(settings["policy"])
-        settings["requirements"] = (*theirs, *settings.get("requirements", ()))
-    values = {"original": fspath(original), "compressed": fspath(compressed), **settings}
-    try:
-        config = msgspec.convert(values, Config)
-    except msgspec.ValidationError as error:
-        raise RequestError(str(error), hint="see compaudit.config.Config", code="usage") from error
+    config = _config("compare", original, compressed, settings)
     return audit.compare(config, command="compaudit.compare(…)")
+
+
+def rank(original: Spec, *candidates: Spec, best: str | None = None, **settings: Any) -> Ranking:
+    """Compare many compressed models with one original, and with one another.
+
+    Args:
+        original: a path, or ``package.module:factory[@weights]``.
+        candidates: likewise; also patterns, folders, and TOML lists.
+        best: ``max delta``, ``min compressed.file_bytes``: the candidate to choose, of those that
+            fulfil every one of ``requirements``; it is in the result's ``best``.
+        settings: as for `compare`; ``compressed_only`` is for every candidate.
+
+    Returns:
+        The document that ``compaudit rank --json`` prints. A candidate that failed is there with
+        its ``error``.
+
+    Raises:
+        RequestError: the request was wrong, and nothing was measured.
+    """
+    config = _config("rank", original, "", settings)
+    specs = [fspath(candidate) for candidate in candidates]
+    return ranking.rank(config, specs, best, command="compaudit.rank(…)")
 
 
 def inspect(*models: Spec, trust_model_code: bool = False) -> Inspection:
@@ -72,3 +76,26 @@ def inspect(*models: Spec, trust_model_code: bool = False) -> Inspection:
     return inspection.inspect(
         specs, trust_model_code=trust_model_code, command="compaudit.inspect(…)"
     )
+
+
+def _config(function: str, original: Spec, compressed: Spec, settings: dict[str, Any]) -> Config:
+    """The settings of a call. Raises RequestError for what there is not, or of another type."""
+    known = [name for name in Config.__struct_fields__ if name != "config_file"]
+    for name in settings:
+        if name not in known:
+            raise RequestError(
+                f"{function}() has no setting {name!r}",
+                hint=did_you_mean(name, known),
+                code="unknown-setting",
+            )
+    for name in ("data", "baseline", "policy"):
+        if settings.get(name) is not None:
+            settings[name] = fspath(settings[name])
+    if settings.get("policy") is not None:
+        theirs = read_policy(settings["policy"])
+        settings["requirements"] = (*theirs, *settings.get("requirements", ()))
+    values = {"original": fspath(original), "compressed": fspath(compressed), **settings}
+    try:
+        return msgspec.convert(values, Config)
+    except msgspec.ValidationError as error:
+        raise RequestError(str(error), hint="see compaudit.config.Config", code="usage") from error

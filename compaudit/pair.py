@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from compaudit.models.base import Model, Source
     from compaudit.workers.workspace import Loaded
 
-__all__ = ["Pair", "Side", "open_pair"]
+__all__ = ["Pair", "Side", "open_pair", "open_side"]
 
 
 @dataclass(slots=True)
@@ -47,6 +47,20 @@ class Side:
     first_run: FirstRun | None = None
     macs: MacCount | None = None
     alive: bool = True
+
+    @property
+    def needed_bytes(self) -> int:
+        """Memory that a process with it takes: measured where it has run, else what is stored.
+
+        Its own and that of the frameworks, and the peak of a first inference.
+        """
+        baseline = 0
+        if self.baseline is not None:
+            baseline = self.baseline.anonymous or self.baseline.total
+        if self.first_run is not None and self.first_run.peak_memory_bytes is not None:
+            return baseline + self.first_run.peak_memory_bytes
+        stored = self.ledger.file_bytes or self.ledger.weight_bytes if self.ledger else 0
+        return baseline + stored
 
 
 @dataclass(slots=True)
@@ -105,20 +119,29 @@ class Pair:
         return side
 
 
-def open_pair(config: Config) -> Pair:
+def open_pair(config: Config, original: Side | None = None) -> Pair:
     """Recognise both models, and decide how each of them is run.
+
+    Args:
+        config: what was asked for.
+        original: that of another pair, with all that is known of it; None recognises it anew.
 
     Raises:
         RequestError: a file is no model, or an option is not for models of its kind.
     """
-    original = Side("original", models.recognise(config.original))
-    compressed = Side("compressed", models.recognise(config.compressed))
-    pair = Pair(original, compressed)
+    opened = [] if original is not None else [open_side(config, "original")]
+    opened.append(open_side(config, "compressed"))
+    pair = Pair(original or opened[0], opened[-1])
     _require_compilable(config, pair)
-    for side in pair:
-        _require_onnx(config, side)
-        side.settings = _settings(config, side)
     return pair
+
+
+def open_side(config: Config, which: Which) -> Side:
+    """Recognise one of the models, and decide how it is run. Raises RequestError as `open_pair`."""
+    side = Side(which, models.recognise(getattr(config, which)))
+    _require_onnx(config, side)
+    side.settings = _settings(config, side)
+    return side
 
 
 def _settings(config: Config, side: Side) -> RunSettings:

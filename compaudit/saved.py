@@ -16,10 +16,10 @@ import msgspec
 
 from compaudit.config import Config
 from compaudit.errors import ExitCode, RequestError
-from compaudit.results import SCHEMA_VERSION, Comparison, Estimate
+from compaudit.results import SCHEMA_VERSION, Benchmark, Comparison, Estimate, Ranking
 from compaudit.results.additions import with_additions
 
-__all__ = ["judged_by", "read_comparison"]
+__all__ = ["judged_by", "read_comparison", "read_report"]
 
 _MOST_BYTES = 10**9
 """With --raw, ten minutes of the shortest calls there are."""
@@ -29,7 +29,10 @@ _WRITE_ONE = "write one: compaudit compare ORIGINAL COMPRESSED -o REPORT.json"
 _OTHERS = {
     "inspection": "is an inspection, and there is nothing in it to judge",
     "doctor": "is a report of a machine, and there is nothing in it to judge",
+    "benchmark": "is a benchmark, and there is nothing in it to judge",
+    "ranking": "is a ranking, which holds many audits; rank again with other requirements",
 }
+_SHOWN: dict[str, type[Ranking | Benchmark]] = {"ranking": Ranking, "benchmark": Benchmark}
 _NO_NUMBER = re.compile(rb"-?(NaN|Infinity)")
 _PLACE = re.compile(r" \(byte (\d+)\)$")
 _WHERE = re.compile(r" - at `\$?\.?(?:key in )?([^`]*)`$")
@@ -53,10 +56,38 @@ def read_comparison(path: str) -> Comparison:
         RequestError: it cannot be read, is no report of an audit, or one that no audit wrote.
     """
     name = "standard input" if path == "-" else path
-    text = _text_of(path, name)
-    _require_comparison(text, name)
+    return _judgeable(_text_of(path, name), name)
+
+
+def _judgeable(text: bytes, name: str) -> Comparison:
+    kind = _kind_of(text, name)
+    if kind != "comparison":
+        what = _OTHERS.get(kind, f"is a {kind!r}, which this command does not judge")
+        raise _refused(f"{name} {what}", "other-report")
     report = _comparison(text, name)
     _require_sense(report, name)
+    return report
+
+
+def read_report(path: str) -> Comparison | Ranking | Benchmark:
+    """A report that can be shown again, from a file or from standard input (``-``).
+
+    Raises:
+        RequestError: it cannot be read, or is no report of an audit, a ranking or a benchmark.
+    """
+    name = "standard input" if path == "-" else path
+    text = _text_of(path, name)
+    kind = _kind_of(text, name)
+    if kind not in _SHOWN:
+        return _judgeable(text, name)
+    try:
+        report = _decoded(text, _SHOWN[kind], name)
+    except msgspec.ValidationError as error:
+        raise _refused(f"{name} is not a whole report: {_in_words(error)}") from error
+    if _is_deeper(report.config, _DEEPEST):
+        raise _refused(f"{name} is nested deeper than any report")
+    lean = msgspec.structs.replace(report, samples=[]) if isinstance(report, Ranking) else report
+    _require_figures(lean, name)
     return report
 
 
@@ -115,8 +146,8 @@ def _unreadable(name: str, error: OSError | ValueError) -> RequestError:
 # ------------------------------------------------------------------------------- documents
 
 
-def _require_comparison(text: bytes, name: str) -> None:
-    """Refuse other documents, and reports of a later schema than this compaudit knows."""
+def _kind_of(text: bytes, name: str) -> str:
+    """What a document is; failed requests and later schemas are refused."""
     try:
         head = _decoded(text, _Head, name)
     except msgspec.ValidationError as error:
@@ -131,9 +162,7 @@ def _require_comparison(text: bytes, name: str) -> None:
     if head.kind == "error":
         why = (head.error or {}).get("message") or "for a reason that it does not tell"
         raise _refused(f"{name} is the report of a request that failed: {why}", "other-report")
-    if head.kind != "comparison":
-        what = _OTHERS.get(head.kind, f"is a {head.kind!r}, which this command does not judge")
-        raise _refused(f"{name} {what}", "other-report")
+    return head.kind
 
 
 def _comparison(text: bytes, name: str) -> Comparison:
@@ -205,7 +234,13 @@ def _require_sense(report: Comparison, name: str) -> None:
         raise _refused(f"{name} records the exit code {report.error.exit}, which no audit does")
     if _is_deeper(report.config, _DEEPEST):
         raise _refused(f"{name} is nested deeper than any report")
-    for where, value in _values(msgspec.structs.replace(report, samples=None)):
+    _require_figures(msgspec.structs.replace(report, samples=None), name)
+    judged_by(report)
+
+
+def _require_figures(report: Comparison | Ranking | Benchmark, name: str) -> None:
+    """Refuse an interval beside its figure, and a count beyond 64 bits."""
+    for where, value in _values(report):
         if isinstance(value, int) and abs(value) > _LARGEST:
             raise _refused(f"{name} is no report: its {where} is larger than anything counted")
         if isinstance(value, Estimate) and not _holds(value):
@@ -214,7 +249,6 @@ def _require_sense(report: Comparison, name: str) -> None:
                 f"[{value.low:g}, {value.high:g}]",
                 "altered-report",
             )
-    judged_by(report)
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

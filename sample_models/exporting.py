@@ -13,17 +13,18 @@ OPSET = 17
 EXTERNAL_THRESHOLD_BYTES = 128
 
 
-def export_onnx(network: nn.Module, path: Path) -> None:
+def export_onnx(network: nn.Module, path: Path, example: Tensor | None = None) -> None:
     """Write the network with its BatchNormalization nodes and the state dict's names.
 
     Only the TorchScript exporter does both: PRESERVE and no constant folding keep it from
-    folding BatchNorm into the convolutions. The network has to be in eval mode.
+    folding BatchNorm into the convolutions. The network has to be in eval mode. ``example`` is an
+    input of two samples where that is not two digits.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             network,
-            (_example(),),
+            (_example() if example is None else example,),
             path,
             dynamo=False,
             opset_version=OPSET,

@@ -13,7 +13,7 @@ from typing import NoReturn
 import typer
 
 from compaudit import interruption
-from compaudit.cli import bench, compare, doctor, gate, init, inspect, report, schema
+from compaudit.cli import bench, compare, doctor, gate, init, inspect, rank, report, schema
 from compaudit.cli.invocation import as_text, command_line, wants_json
 from compaudit.cli.one_model import OneModelCommand
 from compaudit.errors import CompauditError, ExitCode, InternalError, Interrupted, RequestError
@@ -63,6 +63,7 @@ def _root(
 
 app.command("compare", cls=OneModelCommand)(compare.compare)
 app.command("inspect")(inspect.inspect)
+app.command("rank", cls=OneModelCommand)(rank.rank)
 app.command("bench")(bench.bench)
 app.command("gate")(gate.gate)
 app.command("init")(init.init)

@@ -303,7 +303,7 @@ Top = Annotated[
 Format = Annotated[
     str,
     typer.Option(
-        "--format", metavar="table|json|markdown|github|junit|html", help="Report on stdout."
+        "--format", metavar="table|json|markdown|github|junit|html|latex", help="Report on stdout."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
@@ -313,8 +313,8 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Also write a report: .txt, .json, .md, .html or .xml (JUnit) says its format. "
-        "Repeatable.",
+        help="Also write a report: .txt, .json, .md, .html, .tex or .xml (JUnit) says its "
+        "format. Repeatable.",
     ),
 ]
 Raw = Annotated[
@@ -387,6 +387,61 @@ NoCache = Annotated[
 NoLock = Annotated[
     bool,
     typer.Option("--no-lock", help="Time even while another audit on this machine does."),
+]
+Candidates = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CANDIDATE...",
+        help="The models that may replace it: paths, quoted patterns, a folder, or a .toml list.",
+    ),
+]
+Best = Annotated[
+    str | None,
+    typer.Option(
+        metavar="max|min VALUE",
+        help='Print the path of the candidate with the best value, such as "max delta", of those '
+        "that fulfil every requirement.",
+    ),
+]
+RankColumns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="LIST",
+        help="Columns of the table, comma-separated: top1, top5, metric, delta, interval, "
+        "alpha.parameters, alpha.weight_bytes, alpha.file_bytes, beta, macs, kl, agreement, "
+        "latency, parameters, weight_bytes, file_bytes, findings, front, verdict.",
+    ),
+]
+RankSort = Annotated[
+    str | None,
+    typer.Option(
+        "--sort", metavar="COLUMN", help="Order of the candidates, the best first; or model."
+    ),
+]
+RankFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="table|json|markdown|github|junit|html",
+        help="Report on stdout. Default: table; with --best, the path alone.",
+    ),
+]
+Survey = Annotated[
+    bool,
+    typer.Option(
+        "--survey",
+        help="The table of Cheng et al. 2017: model, top-5 accuracy, speed-up, compression rate.",
+    ),
+]
+RankTimeBudget = Annotated[
+    str | None,
+    typer.Option(
+        "--time-budget",
+        metavar="TIME",
+        help="Time for timing them all. Default: 30s, and 6s for each candidate after the first; "
+        "up to four times that for slow models.",
+    ),
 ]
 Noise = Annotated[
     bool,

@@ -94,20 +94,33 @@ def deliver(
     paths: Sequence[str],
     verdict: ExitCode,
     view: View | None = None,
+    answer: str | None = None,
 ) -> ExitCode:
     """Write the report, or what `view` shows of it, to stdout and to every file.
+
+    Args:
+        report: what is written.
+        format_name: of stdout.
+        paths: of the files; their suffixes say their formats.
+        verdict: the exit code, if everything can be written.
+        view: what of it to show.
+        answer: what stdout is to hold instead of the report.
 
     Returns:
         The verdict's exit code; where that is 0 and something could not be written, 2.
     """
     console = Console()
-    text = render(
-        report,
-        format_name,
-        console.width,
-        console.color_system is not None,
-        view=view,
-        encoding=sys.stdout.encoding or "utf-8",
+    text = (
+        render(
+            report,
+            format_name,
+            console.width,
+            console.color_system is not None,
+            view=view,
+            encoding=sys.stdout.encoding or "utf-8",
+        )
+        if answer is None
+        else answer.encode()
     )
     if format_name not in _OF_MACHINES:
         text = _COMMAND.sub("## ", _LINE_COMMAND.sub(r"\1: :", text.decode())).encode()

@@ -10,6 +10,9 @@ __all__ = ["report"]
 def report(
     report: options.SavedReport,
     layers: options.Layers = False,
+    columns: options.RankColumns = None,
+    sort: options.RankSort = None,
+    survey: options.Survey = False,
     format_: options.Format = "table",
     json: options.Json = False,
     output: options.Output = None,
@@ -23,5 +26,7 @@ def report(
     out.check_format(format_)
     report_format = "json" if json else format_
     out.check_outputs(output or [])
-    found = saved.read_comparison(report)
-    return out.deliver(found, report_format, output or [], ExitCode.DONE, View(layers=layers))
+    found = saved.read_report(report)
+    shown = None if columns is None else tuple(name.strip() for name in columns.split(","))
+    view = View(layers=layers, columns=shown, ranked_by=sort, survey=survey)
+    return out.deliver(found, report_format, output or [], ExitCode.DONE, view)

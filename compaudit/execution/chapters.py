@@ -5,6 +5,7 @@ from __future__ import annotations
 from compaudit.config import Config
 from compaudit.execution.crew import Crew, Subject
 from compaudit.execution.evaluating import evaluate
+from compaudit.execution.keeping import Keeper
 from compaudit.execution.profiling import Profiling
 from compaudit.feeding import choose_inputs, match_inputs
 from compaudit.measure import memory
@@ -27,6 +28,13 @@ __all__ = ["Execution"]
 class Execution:
     """Both models run: loaded, fed, compared and timed, each in a process of its own.
 
+    Args:
+        config: what was asked for.
+        pair: both models.
+        limits: of each worker.
+        progress: told what is going on.
+        keeper: finds and keeps the original's outputs; None for what the user's audits have kept.
+
     Attributes:
         samples: what both models were fed; set before `run` where data was given, None before it
             is known otherwise.
@@ -37,7 +45,15 @@ class Execution:
         trace: the timed blocks.
     """
 
-    def __init__(self, config: Config, pair: Pair, limits: Limits, progress: Progress) -> None:
+    def __init__(
+        self,
+        config: Config,
+        pair: Pair,
+        limits: Limits,
+        progress: Progress,
+        keeper: Keeper | None = None,
+    ) -> None:
+        self._keeper = keeper or Keeper.of_user(config.cache, progress)
         self._config = config
         self._pair = pair
         self._limits = limits
@@ -49,23 +65,27 @@ class Execution:
         self.fallbacks: dict[str, Fallback] = {}
         self.trace: Trace | None = None
 
-    def run(self) -> None:
-        """Load, evaluate and time both models."""
+    @property
+    def is_timed(self) -> bool:
+        """Whether times were asked for, and would compare."""
+        return self._config.wants("latency") and self._pair.takes_same_batch
+
+    def run_untimed(self) -> None:
+        """Load and evaluate both; what is known of one from another audit is not found again."""
         with Crew(self._pair, self._limits, self._progress) as crew:
             self._load(crew)
             self._feed()
             self._run_first(crew)
             self._evaluate(crew)
         self._profile()
-        if self._config.wants("latency") and self._pair.takes_same_batch:
-            self._time()
 
     def _load(self, crew: Crew) -> None:
         """Load both: what they take and give is known then, and what they need."""
         for side in self._pair.alive:
-            with self._pair.surviving(side):
-                crew.worker(Subject.of(side))
-                crew.make_room()
+            if side.loaded is None:
+                with self._pair.surviving(side):
+                    crew.worker(Subject.of(side))
+                    crew.make_room()
 
     def _feed(self) -> None:
         """Choose the samples, and what of them feeds which input."""
@@ -80,6 +100,8 @@ class Execution:
         # Where only one fits into memory, the one that is there goes first.
         running = sorted(self._pair.running, key=lambda side: not crew.holds(Subject.of(side)))
         for side in running:
+            if side.first_run is not None:
+                continue
             with self._pair.surviving(side):
                 worker = crew.worker(Subject.of(side))
                 self._run_once(worker, side, self.samples)
@@ -117,7 +139,13 @@ class Execution:
             return
         with self._pair.surviving():
             evaluated = evaluate(
-                self._config, self._pair, self.samples, crew, self._limits, self._progress
+                self._config,
+                self._pair,
+                self.samples,
+                crew,
+                self._limits,
+                self._progress,
+                self._keeper,
             )
             self.evaluated = evaluated or self.evaluated
 
@@ -133,7 +161,7 @@ class Execution:
             with turn(self._config, self._progress):
                 self.profiled, self.unprofiled = profiling.both()
 
-    def _time(self) -> None:
+    def time(self) -> None:
         """Time every model that still lives."""
         if self.samples is not None:
             timing = Timing(self._config, self._pair, self.samples, self._limits, self._progress)

@@ -59,7 +59,8 @@ class Crew:
     def __enter__(self) -> Self:
         # While one model is loaded, the other's process can start.
         for side in self._pair.alive:
-            self._started[side.name] = self._start(side)
+            if side.loaded is None:
+                self._started[side.name] = self._start(side)
         return self
 
     def __exit__(
@@ -145,17 +146,13 @@ class Crew:
         )
 
     def _bytes_of(self, side: Side) -> int:
-        baseline = 0
-        if side.baseline is not None:
-            baseline = side.baseline.anonymous or side.baseline.total
         if side.first_run is not None and side.first_run.peak_memory_bytes is not None:
-            return baseline + side.first_run.peak_memory_bytes
-        stored = side.ledger.file_bytes or side.ledger.weight_bytes if side.ledger else 0
+            return side.needed_bytes
         held = 0
         if side.name in self._loaded:
             with suppress(psutil.Error):  # it may be dead, which whoever calls it learns
                 held = anonymous_memory(psutil.Process(self._loaded[side.name].pid))
-        return max(held, baseline + stored)
+        return max(held, side.needed_bytes)
 
     def _start(self, side: Side) -> Worker:
         return self._stack.enter_context(Worker(side.source.spec, self._limits))

@@ -26,7 +26,13 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    config: Config, pair: Pair, samples: Samples, crew: Crew, limits: Limits, progress: Progress
+    config: Config,
+    pair: Pair,
+    samples: Samples,
+    crew: Crew,
+    limits: Limits,
+    progress: Progress,
+    keeper: Keeper,
 ) -> Evaluated | None:
     """Both models over the same samples, once, for divergence and accuracy together.
 
@@ -41,7 +47,7 @@ def evaluate(
     if len(pair.running) < 2 or original.feeds is None or compressed.feeds is None:
         return None
     feeds = original.feeds, compressed.feeds
-    comparing = _Comparing(config, pair, feeds, samples, crew, limits, progress)
+    comparing = _Comparing(config, pair, feeds, samples, crew, limits, progress, keeper)
     taps = _taps_of(original), _taps_of(compressed)
     try:
         return comparing.run(taps)
@@ -63,6 +69,7 @@ class _Comparing:
     crew: Crew
     limits: Limits
     progress: Progress
+    keeper: Keeper
 
     def run(self, taps: tuple[Taps, Taps]) -> Evaluated:
         first, second = (_subject(side, of) for side, of in zip(self.pair, taps, strict=True))
@@ -74,7 +81,8 @@ class _Comparing:
             taps=taps,
         )
         on_ray = self._on_ray()
-        keeper = Keeper.of_user(self.config.cache and not on_ray, self.progress)
+        # What a cluster computes stays there.
+        keeper = Keeper(None, self.progress) if on_ray else self.keeper
         outputs = self._kept(first, keeper, self.samples.dataset.samples)
         self._dismiss_but(first, second)
         pairs = 1 if on_ray else self.crew.pairs(self.config.workers or 1)

@@ -21,6 +21,9 @@ from compaudit.version import __version__
 
 __all__ = ["Keeper", "outputs_key"]
 
+_PRIVATE = "private"
+"""How the names begin of what is kept for one run alone; no name of the user's cache does."""
+
 
 def outputs_key(
     subject: Subject, evaluation: Pass, which: Which, digest: Callable[[], str]
@@ -39,22 +42,31 @@ def outputs_key(
         which: the side of the pass that the model is.
         digest: gives that of the data.
     """
-    side, settings = subject.side, subject.settings
+    side = subject.side
     ledger, loaded = side.ledger, side.loaded
     if ledger is None or ledger.sha256 is None or loaded is None or loaded.on_gpu:
         return None
     if models.imports_user_modules(side.source) or evaluation.metrics:
         return None
+    return _hash_of(subject, evaluation, which, digest)
+
+
+def _hash_of(subject: Subject, evaluation: Pass, which: Which, digest: Callable[[], str]) -> str:
+    """Of everything that a program can know of what decides an output."""
+    side, settings = subject.side, subject.settings
+    ledger, loaded = side.ledger, side.loaded
+    assert loaded is not None, "it has been loaded"
     here = machine.describe()
     facts = (
         __version__,
         side.source.format,
-        ledger.sha256,
+        side.source.spec if ledger is None or ledger.sha256 is None else ledger.sha256,
         settings,
         [_file_hash(path) for path in settings.custom_op_libraries],
         digest(),
         msgspec.structs.replace(evaluation.data, uri=None, spool=None),
         evaluation.batch_sizes,
+        evaluation.metrics,
         [feed.batch for feed in (*evaluation.original, *evaluation.compressed)],
         getattr(evaluation, which),
         loaded.providers,
@@ -77,17 +89,48 @@ class Keeper:
     Args:
         cache: where; None to keep nothing.
         progress: gets the notes.
+        private: where to keep, for this run alone, what may not be kept there.
     """
 
-    def __init__(self, cache: Cache | None, progress: Progress) -> None:
+    def __init__(
+        self, cache: Cache | None, progress: Progress, private: Cache | None = None
+    ) -> None:
         self._cache = cache
+        self._private = private
         self._progress = progress
         self._damaged: set[str] = set()
 
     @classmethod
-    def of_user(cls, wanted: bool, progress: Progress) -> Keeper:
-        """What the user's earlier audits have kept; nothing with ``--no-cache``."""
-        return cls(Cache(default_folder()) if wanted else None, progress)
+    def of_user(cls, wanted: bool, progress: Progress, private: Path | None = None) -> Keeper:
+        """What the user's earlier audits have kept; nothing with ``--no-cache``.
+
+        Args:
+            wanted: whether to use and to keep any.
+            progress: gets the notes.
+            private: a folder that is gone with this run, for what is not kept longer.
+        """
+        kept = Cache(default_folder()) if wanted else None
+        return cls(kept, progress, None if private is None else Cache(private))
+
+    def key(
+        self, subject: Subject, evaluation: Pass, which: Which, digest: Callable[[], str]
+    ) -> str | None:
+        """A name for what a model gives, as `outputs_key`; of this run alone where that has none.
+
+        None where nothing is kept.
+        """
+        if self._cache is not None:
+            key = outputs_key(subject, evaluation, which, digest)
+            if key is not None:
+                return key
+        if self._private is None or subject.side.loaded is None:
+            return None
+        return _PRIVATE + _hash_of(subject, evaluation, which, digest)
+
+    def _cache_of(self, key: str | None) -> Cache | None:
+        if key is None:
+            return None
+        return self._private if key.startswith(_PRIVATE) else self._cache
 
     def find(self, key: str | None, evaluation: Pass, model: str) -> Reader | None:
         """What a model gave in an earlier audit; None where it has to run.
@@ -97,9 +140,10 @@ class Keeper:
             evaluation: the pass, all of which must be there.
             model: its name, for the notes.
         """
-        if self._cache is None or key is None:
+        cache = self._cache_of(key)
+        if cache is None or key is None:
             return None
-        entry = self._cache.find(key)
+        entry = cache.find(key)
         if entry is None:
             return None
         try:
@@ -114,19 +158,20 @@ class Keeper:
                 self._progress.note(
                     f"the kept outputs of {model} are damaged ({error}): it runs again"
                 )
-        self._cache.remove(key)
+        cache.remove(key)
         return None
 
     @contextmanager
     def recording(self, key: str | None, evaluation: Pass, model: str) -> Iterator[Writer | None]:
         """Keep what is written in the block, unless it fails; None where nothing can be kept."""
         with ExitStack() as stack:
-            addition = self._addition(key, model, stack)
-            if addition is None or self._cache is None:
+            cache = self._cache_of(key)
+            addition = self._addition(cache, key, model, stack)
+            if addition is None or cache is None:
                 yield None
                 return
             samples = evaluation.stop - evaluation.start
-            writer = Writer(addition.folder, samples, self._cache.entry_bytes)
+            writer = Writer(addition.folder, samples, cache.entry_bytes)
             try:
                 yield writer
             finally:
@@ -135,11 +180,13 @@ class Keeper:
             if writer.problem not in ("", TOO_LARGE):
                 self._tell(model, writer.problem)
 
-    def _addition(self, key: str | None, model: str, stack: ExitStack) -> Addition | None:
-        if self._cache is None or key is None:
+    def _addition(
+        self, cache: Cache | None, key: str | None, model: str, stack: ExitStack
+    ) -> Addition | None:
+        if cache is None or key is None:
             return None
         try:
-            return stack.enter_context(self._cache.adding(key))
+            return stack.enter_context(cache.adding(key))
         except CacheError as error:
             self._tell(model, str(error))
             return None

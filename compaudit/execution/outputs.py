@@ -19,7 +19,7 @@ from compaudit.engines.records import Reader, Writer
 from compaudit.engines.sources import Live, OutputSource, Recorded, Stored, Which
 from compaudit.errors import MeasurementError
 from compaudit.execution.crew import Crew, Subject
-from compaudit.execution.keeping import Keeper, outputs_key
+from compaudit.execution.keeping import Keeper
 from compaudit.progress import Progress
 
 __all__ = ["AuditEngine", "KeptOutputs", "LiveOutputs"]
@@ -96,7 +96,7 @@ class KeptOutputs(LiveOutputs):
         self, evaluation: Pass, which: Which, count: int, owned: ExitStack
     ) -> list[OutputSource]:
         """So many sources of it for a pass; as in `LiveOutputs`, or of what is stored."""
-        key = outputs_key(self._subject, evaluation, which, self._digest)
+        key = self._keeper.key(self._subject, evaluation, which, self._digest)
         stored = self._find(key, evaluation)
         # A pass over the first samples alone, to find out what they mean, is not worth an entry.
         kept_as = key if self._whole in (None, evaluation.stop) else None

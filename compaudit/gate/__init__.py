@@ -15,11 +15,13 @@ report can be compared in, and `sample_size` how much data an undecided one woul
 from compaudit.gate.baseline import regressions, require_comparable
 from compaudit.gate.contradiction import require_consistent
 from compaudit.gate.judgement import exit_code_of, gate_of, judge
+from compaudit.gate.path import format_path
 from compaudit.gate.requirement import Requirement, parse_requirement
 
 __all__ = [
     "Requirement",
     "exit_code_of",
+    "format_path",
     "gate_of",
     "judge",
     "parse_requirement",

@@ -16,6 +16,7 @@ from compaudit.results import (
     Document,
     ErrorReport,
     Inspection,
+    Ranking,
     Report,
 )
 
@@ -87,6 +88,7 @@ def _page(report: Document, view: View) -> Page:
     from compaudit.report.rows.comparison import comparison_page
     from compaudit.report.rows.gate import gate_page
     from compaudit.report.rows.inspection import inspection_page
+    from compaudit.report.rows.ranking import ranking_page
 
     match report:
         case Comparison():
@@ -95,6 +97,8 @@ def _page(report: Document, view: View) -> Page:
             return inspection_page(report, view)
         case Benchmark():
             return benchmark_page(report)
+        case Ranking():
+            return ranking_page(report, view)
         case Checkup():
             return checkup_page(report)
 
@@ -137,6 +141,26 @@ def _json(report: Report, view: View, surface: _Surface) -> bytes:
     return encode_report(report)
 
 
+def _latex(report: Report, view: View, surface: _Surface) -> bytes:
+    from compaudit.report.latex import render_latex
+
+    return b"" if isinstance(report, ErrorReport) else render_latex(_page(report, view)).encode()
+
+
+def _csv(report: Report, view: View, surface: _Surface) -> bytes:
+    from compaudit.report.csv import render_csv
+
+    if isinstance(report, ErrorReport):
+        return b""
+    if not isinstance(report, Ranking):
+        raise RequestError(
+            "CSV shows rankings only",
+            hint="choose another format: " + ", ".join(name for name in FORMATS if name != "csv"),
+            code="csv-of-rankings-only",
+        )
+    return render_csv(report, view).encode()
+
+
 def _html(report: Report, view: View, surface: _Surface) -> bytes:
     from compaudit.report.html import render_html
 
@@ -152,6 +176,8 @@ FORMATS: dict[str, Callable[[Report, View, _Surface], bytes]] = {
     "github": _github,
     "junit": _junit,
     "html": _html,
+    "latex": _latex,
+    "csv": _csv,
 }
 _SUFFIXES = {
     ".json": "json",
@@ -159,4 +185,6 @@ _SUFFIXES = {
     ".md": "markdown",
     ".xml": "junit",
     ".html": "html",
+    ".tex": "latex",
+    ".csv": "csv",
 }

@@ -38,6 +38,7 @@ from compaudit.results.documents import (
     ErrorReport,
     Inspection,
     Noise,
+    Ranking,
     Report,
     decode_report,
     encode_report,
@@ -60,6 +61,7 @@ from compaudit.results.profile import (
     ProfiledLayer,
     ProfiledOperator,
 )
+from compaudit.results.published import Published
 from compaudit.results.quality import (
     Accuracy,
     ClassAccuracy,
@@ -79,11 +81,25 @@ from compaudit.results.quality import (
     TracedOutput,
     WorstSample,
 )
+from compaudit.results.ranking import (
+    Axis,
+    Best,
+    Between,
+    Candidate,
+    Front,
+    LeftOut,
+    RankedSamples,
+    Standing,
+)
 
 __all__ = [
     "SCHEMA_VERSION",
     "Accuracy",
+    "Axis",
     "Benchmark",
+    "Best",
+    "Between",
+    "Candidate",
     "Cause",
     "Check",
     "Checkup",
@@ -104,6 +120,7 @@ __all__ = [
     "Failure",
     "Finding",
     "Flips",
+    "Front",
     "Gate",
     "Histogram",
     "InspectedModel",
@@ -112,6 +129,7 @@ __all__ = [
     "Latency",
     "Layer",
     "LayerSide",
+    "LeftOut",
     "Macs",
     "ModelProfile",
     "ModelResult",
@@ -123,6 +141,9 @@ __all__ = [
     "Profile",
     "ProfiledLayer",
     "ProfiledOperator",
+    "Published",
+    "RankedSamples",
+    "Ranking",
     "Rates",
     "RatesWithLimit",
     "RawBlock",
@@ -134,6 +155,7 @@ __all__ = [
     "Skipped",
     "SkippedSample",
     "Sparsity",
+    "Standing",
     "TensorResult",
     "TimedBlock",
     "TimedModel",

@@ -19,6 +19,9 @@ _ADDED: tuple[tuple[str, Any], ...] = (
     ("divergence.kl_reverse.histogram", None),
     ("divergence.js.histogram", None),
     ("worst.*.image", None),
+    ("gate.checks.*.limit", None),
+    ("gate.checks.*.reference", None),
+    ("gate.checks.*.reason", ""),
 )
 """By path in the report of an audit; a star stands for every element of a list."""
 

@@ -18,12 +18,14 @@ from compaudit.results.comparison import (
 from compaudit.results.context import Data, Environment, Failure, Finding, Gate, Skipped, Tool
 from compaudit.results.model import InspectedModel, ModelResult
 from compaudit.results.profile import Profile
+from compaudit.results.published import Published
 from compaudit.results.quality import (
     Accuracy,
     Divergence,
     TracedOutput,
     WorstSample,
 )
+from compaudit.results.ranking import Best, Between, Candidate, Front, LeftOut, RankedSamples
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -34,6 +36,7 @@ __all__ = [
     "ErrorReport",
     "Inspection",
     "Noise",
+    "Ranking",
     "Report",
     "decode_report",
     "encode_report",
@@ -99,6 +102,30 @@ class Benchmark(_Document, frozen=True, kw_only=True, tag_field="kind", tag="ben
     config: dict[str, Any]
 
 
+class Ranking(_Document, frozen=True, kw_only=True, tag_field="kind", tag="ranking"):
+    """Many compressed models against one original, in one experiment.
+
+    `error` is what the original died of, or the gravest of the candidates' where all failed.
+    `candidates` are in the order in which they were given; `left_out` names those that were given
+    twice. `accuracy` of the original stands in every candidate's. `front` is null where no two
+    models have figures to be compared by, `best` without ``--best``. `published` are rows of
+    papers, which were not measured here.
+    """
+
+    original: ModelResult
+    candidates: list[Candidate]
+    left_out: list[LeftOut]
+    published: list[Published]
+    between: list[Between]
+    front: Front | None
+    best: Best | None
+    samples: list[RankedSamples]
+    skipped: list[Skipped]
+    data: Data | None
+    environment: Environment
+    config: dict[str, Any]
+
+
 class Noise(msgspec.Struct, frozen=True, kw_only=True):
     """A built-in model timed against itself: whatever difference shows is this machine's noise.
 
@@ -151,7 +178,7 @@ class ErrorReport(_Document, frozen=True, kw_only=True, tag_field="kind", tag="e
     """A request that failed before anything was measured."""
 
 
-Document = Comparison | Inspection | Benchmark | Checkup
+Document = Comparison | Inspection | Benchmark | Ranking | Checkup
 """What something was measured for."""
 
 Report = Document | ErrorReport

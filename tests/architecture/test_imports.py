@@ -17,6 +17,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("api",),
+    ("ranking",),
     ("audit", "inspection", "sweep", "checkup", "judging", "proposal"),
     (
         *("execution", "timing", "feeding", "reading", "document", "figures", "unmeasured"),
@@ -25,7 +26,7 @@ LAYERS = (
     ("measure", "findings", "gate", "report"),
     ("engines",),
     ("workers",),
-    ("models", "data", "machine", "cache", "envelope", "progress", "saved"),
+    ("models", "data", "machine", "cache", "envelope", "progress", "saved", "published"),
     ("theory", "results", "config", "interruption"),
     ("errors", "units", "version", ""),
 )

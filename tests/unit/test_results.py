@@ -5,6 +5,7 @@ from typing import Any
 
 import canned
 import canned_quality
+import canned_ranking
 import jsonschema
 import msgspec
 import pytest
@@ -22,6 +23,8 @@ def test_documents_satisfy_the_schema_and_come_back_equal() -> None:
         canned_quality.language(),
         canned_quality.embedding(),
         canned_quality.traced(),
+        canned_ranking.ranking(),
+        canned_ranking.with_best(),
     )
     for report in (canned.comparison(), canned.inspection(), *quality):
         text = encode_report(report)

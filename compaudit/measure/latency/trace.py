@@ -9,7 +9,7 @@ from msgspec import structs
 
 from compaudit.results import RawBlock, RawSamples, TimedBlock
 
-__all__ = ["ModelName", "Trace"]
+__all__ = ["ModelName", "Trace", "raw"]
 
 ModelName = str
 """What an experiment calls a model: ``original`` and ``compressed`` where there are two."""
@@ -68,9 +68,9 @@ class Trace:
     def as_raw(self) -> RawSamples:
         """The blocks of ``original`` and ``compressed`` as a report of the two keeps them."""
         return RawSamples(
-            blocks=_raw(self.blocks),
-            sentinel=_raw(self.sentinel),
-            device=_raw(self.device),
+            blocks=raw(self.blocks),
+            sentinel=raw(self.sentinel),
+            device=raw(self.device),
             two_looks=self.two_looks,
         )
 
@@ -89,5 +89,6 @@ def _shifted(blocks: Sequence[TimedBlock], epochs: int) -> list[TimedBlock]:
     return [structs.replace(block, epoch=block.epoch + epochs) for block in blocks]
 
 
-def _raw(blocks: Sequence[TimedBlock]) -> list[RawBlock]:
+def raw(blocks: Sequence[TimedBlock]) -> list[RawBlock]:
+    """Blocks of ``original`` and ``compressed`` as those of a pair."""
     return [RawBlock(**structs.asdict(block)) for block in blocks]

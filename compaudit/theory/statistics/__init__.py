@@ -41,6 +41,7 @@ from .timing import (
     ratio_interval,
     standard_error,
     trimmed_mean,
+    unpaired_ratio_interval,
 )
 from .transformed import difference_of_exponentials, exponential, root
 from .verdict import EQUIVALENCE_MARGIN, SENTINEL_TOLERANCE, Verdict, verdict
@@ -85,6 +86,7 @@ __all__ = [
     "two_look_level",
     "two_look_quantile",
     "two_sided_level",
+    "unpaired_ratio_interval",
     "verdict",
     "why_no_jackknife",
     "wilson_interval",

@@ -129,6 +129,49 @@ def ratio_interval(
     return Interval(value, low, high)
 
 
+def unpaired_ratio_interval(
+    first: Sequence[float],
+    second: Sequence[float],
+    confidence: float = 0.95,
+    quantile_probability: float | None = None,
+) -> Interval:
+    """Return exp(mean first − mean second) of epochs that do not belong together, two and two.
+
+    Args:
+        first: log δ of each epoch of one experiment, at least one.
+        second: likewise of another.
+        confidence: as in `ratio_interval`.
+        quantile_probability: likewise.
+
+    Returns:
+        The ratio of the two δ, with Welch's interval; its limits are None where either has fewer
+        than `MINIMUM_EPOCHS` epochs.
+
+    Raises:
+        ValueError: as `ratio_interval`.
+
+    Source: Welch 1947, Biometrika 34:28; degrees of freedom after Satterthwaite 1946.
+    """
+    probability = upper_probability(confidence)
+    if quantile_probability is not None:
+        probability = quantile_probability
+    difference = math.fsum(_finite(first)) / len(first) - math.fsum(_finite(second)) / len(second)
+    value = _exp(difference)
+    if value is None:
+        raise ValueError(f"a log ratio of {difference} is not a ratio of times")
+    if min(len(first), len(second)) < MINIMUM_EPOCHS:
+        return Interval(value, None, None)
+    parts = [(standard_error(one) or 0.0) ** 2 for one in (first, second)]
+    squares = (part**2 / (len(one) - 1) for part, one in zip(parts, (first, second), strict=True))
+    weight = math.fsum(squares)
+    freedom = sum(parts) ** 2 / weight if weight else len(first) + len(second) - 2
+    margin = t_quantile(probability, freedom) * math.sqrt(sum(parts))
+    low, high = _exp(difference - margin), _exp(difference + margin)
+    if low is None or high is None:
+        return Interval(value, None, None)
+    return Interval(value, low, high)
+
+
 def minimal_detectable_effect(
     standard_error: float,
     degrees_of_freedom: float,

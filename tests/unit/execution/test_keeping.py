@@ -253,3 +253,37 @@ def test_no_cache_means_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         with Keeper.of_user(wanted, Notes()).recording("k", a_pass(1), "m") as writer:
             assert (writer is not None) == wanted
     assert (tmp_path / "compaudit").exists()
+
+
+def keeper_of(tmp_path: Path, *, users: bool = True) -> Keeper:
+    cache = Cache(tmp_path / "user") if users else None
+    return Keeper(cache, Notes(), Cache(tmp_path / "run"))
+
+
+class TestPrivate:
+    """What a run of several audits keeps for itself alone."""
+
+    def key(self, keeper: Keeper, one: Subject, evaluation: Pass | None = None) -> str | None:
+        return keeper.key(one, evaluation or a_pass(), "original", lambda: "d")
+
+    def test_what_may_be_kept_is_the_users(self, tmp_path: Path) -> None:
+        assert self.key(keeper_of(tmp_path), subject()) == key()
+
+    def test_without_the_users_cache_it_is_kept_for_the_run(self, tmp_path: Path) -> None:
+        keeper = keeper_of(tmp_path, users=False)
+        write(keeper, a_pass(), self.key(keeper, subject()) or "")
+        assert [path.name for path in tmp_path.iterdir()] == ["run"]
+        assert keeper.find(self.key(keeper, subject()), a_pass(), "m") is not None
+
+    def test_what_nobody_vouches_for_too(self, tmp_path: Path) -> None:
+        evaluation = a_pass(metrics=("own:metric",))
+        keeper = keeper_of(tmp_path)
+        found = self.key(keeper, subject(), evaluation)
+        assert found is not None
+        assert found != self.key(keeper, subject(), a_pass(metrics=("another:metric",)))
+        write(keeper, evaluation, found)
+        assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+    def test_without_a_private_one_it_is_not_kept(self, tmp_path: Path) -> None:
+        keeper = Keeper(Cache(tmp_path / "user"), Notes())
+        assert self.key(keeper, subject(), a_pass(metrics=("own:metric",))) is None

@@ -9,7 +9,7 @@ from engine_fakes import FakeRunner, FakeWorker, Notes, Recorder, Samples, a_pas
 from compaudit.cache import Cache
 from compaudit.engines.sources import Live
 from compaudit.errors import MeasurementError
-from compaudit.execution import outputs
+from compaudit.execution import keeping
 from compaudit.execution.crew import Subject
 from compaudit.execution.keeping import Keeper
 from compaudit.execution.outputs import AuditEngine, KeptOutputs, LiveOutputs
@@ -43,7 +43,7 @@ class FakeCrew:
 def fake_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compaudit.engines.labels.open_data", lambda request: Samples())
     monkeypatch.setattr(
-        outputs,
+        keeping,
         "outputs_key",
         lambda subject, evaluation, which, digest: (
             None if evaluation.metrics else f"{subject.name}0"

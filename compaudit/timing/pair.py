@@ -1,4 +1,4 @@
-"""Both models timed, when it is this audit's turn; what is left where one of them dies."""
+"""Both models of an audit timed; what is left where one of them dies."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from compaudit.measure.latency.experiment import Experiment, run_experiment
 from compaudit.measure.latency.plan import LEAST_EPOCHS
 from compaudit.measure.latency.trace import ModelName, Trace
 from compaudit.measure.signature import Samples
-from compaudit.pair import Pair
+from compaudit.pair import Pair, Side
 from compaudit.progress import Progress
 from compaudit.units import format_seconds
 from compaudit.workers.limits import Limits
 
-__all__ = ["Timing", "turn"]
+__all__ = ["Timing", "subject_of", "turn"]
 
 
 def turn(config: Config, progress: Progress) -> AbstractContextManager[None]:
@@ -28,6 +28,12 @@ def turn(config: Config, progress: Progress) -> AbstractContextManager[None]:
     return timing_lock(
         lambda: progress.stage("waiting for another audit that is timing"), progress.note
     )
+
+
+def subject_of(side: Side, samples: Samples, limits: Limits) -> Subject:
+    """A model as it is timed; what it is fed is known."""
+    assert side.feeds is not None, "it is ready to run"
+    return Subject(side.source, side.settings, samples.request, side.feeds, side.batch_size, limits)
 
 
 class Timing:
@@ -70,14 +76,7 @@ class Timing:
     def _subjects(self) -> dict[ModelName, Subject]:
         """The models that live and can be timed."""
         return {
-            side.name: Subject(
-                side.source,
-                side.settings,
-                self._samples.request,
-                side.feeds,
-                side.batch_size,
-                self._limits,
-            )
+            side.name: subject_of(side, self._samples, self._limits)
             for side in self._pair.alive
             if side.feeds is not None
         }
