@@ -20,9 +20,12 @@ def gate(status: str, *checks: tuple[str, str]) -> Gate:
                 observed=1.0,
                 low=None,
                 high=None,
+                limit=None,
+                reference=None,
                 status=outcome,
                 severity=severity,
                 message="",
+                reason="",
             )
             for place, (outcome, severity) in enumerate(checks)
         ],
