@@ -11,6 +11,7 @@ import pytest
 
 import compaudit
 from compaudit import machine
+from compaudit.report import render
 from compaudit.results import Comparison
 
 SAMPLES = Path(__file__).parents[2] / "sample_models"
@@ -59,3 +60,12 @@ def test_what_is_found_in_each_sample(audit: Audit, name: str) -> None:
     if "fp16" in machine.instruction_sets():  # of ARM: ONNX Runtime computes in float16 there
         expected.discard("CA207")
     assert {finding.code for finding in report.findings} == expected
+
+
+@pytest.mark.parametrize("name", ["digits_pruned", "digits_fake_int8", "digits_broken"])
+def test_the_finding_comes_before_the_tables(audit: Audit, name: str) -> None:
+    """What a reader must know stands in the first screenful, with its severity in words."""
+    report = audit(name)
+    first = render(report, "table", 80).decode().splitlines()[:24]
+    gravest = report.findings[0]
+    assert any(line.split()[:2] == [gravest.severity, gravest.code] for line in first), first
