@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy
+import onnx
 import pytest
 
 import compaudit
@@ -70,6 +72,25 @@ def test_the_finding_comes_before_the_tables(audit: Audit, name: str) -> None:
     first = render(report, "table", 80).decode().splitlines()[:24]
     gravest = report.findings[0]
     assert any(line.split()[:2] == [gravest.severity, gravest.code] for line in first), first
+
+
+def test_a_scale_of_zero_is_an_error_of_the_audit(tmp_path: Path) -> None:
+    model = onnx.load(SAMPLES / "digits_int8.onnx")
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    weight, scale = next(
+        node.input[:2]
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in stored
+    )
+    zeros = numpy.zeros_like(onnx.numpy_helper.to_array(stored[scale]))
+    stored[scale].CopyFrom(onnx.numpy_helper.from_array(zeros, scale))
+    onnx.save(model, tmp_path / "zero.onnx")
+    report = compaudit.compare(
+        SAMPLES / "digits.onnx", tmp_path / "zero.onnx", measurements=("size",)
+    )
+    first = report.findings[0]
+    assert (first.code, first.severity) == ("CA107", "error")
+    assert first.detail.startswith(f"{weight}: ")
 
 
 def examples() -> list[tuple[str, str, str]]:
