@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from compaudit.findings.evidence import Evidence, Rule
 from compaudit.models.base import Graph, Model, Role
 from compaudit.results import Finding, Layer
-from compaudit.units import format_bytes, format_part, format_rate, format_share
+from compaudit.units import format_bytes, format_number, format_part, format_rate, format_share
 
 __all__ = ["RULES"]
 
@@ -32,11 +32,17 @@ def fake_quantization(evidence: Evidence) -> Finding | None:
         code="CA101",
         severity="warning",
         title="fake quantisation: the weights are stored as floats",
-        detail=f"{len(wrapped)} weights, {wrapped[0]!r} first, are quantised and dequantised when "
-        f"the model runs; the file holds them as {evidence.compressed.bits_per_weight:.1f} bits "
-        "each, so nothing got smaller",
+        detail=_wrapped_text(wrapped) + " quantised and dequantised when the model runs; the file "
+        f"holds {format_number(evidence.compressed.bits_per_weight)} bits a weight, so nothing "
+        "got smaller",
         hint="convert the model to real integer weights before shipping it",
     )
+
+
+def _wrapped_text(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"1 weight, {names[0]!r}, is"
+    return f"{len(names):,} weights, {names[0]!r} first, are"
 
 
 def _quantized_at_run_time(model: Model, graph: Graph) -> list[str]:

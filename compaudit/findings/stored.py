@@ -34,7 +34,11 @@ def stored_twice(evidence: Evidence) -> Finding | None:
         severity="info",
         title="tensors are stored twice",
         detail=f"{first.name} holds the same as {first.duplicate_of}; "
-        f"{len(twice)} such tensors take {format_bytes(size)} and count as parameters",
+        + (
+            f"it takes {format_bytes(size)} and counts as parameters"
+            if len(twice) == 1
+            else f"{len(twice):,} such tensors take {format_bytes(size)} and count as parameters"
+        ),
         hint="store one and let both names point at it: tie the weights before the export",
     )
 
@@ -50,7 +54,9 @@ def never_read(evidence: Evidence) -> Finding | None:
         code="CA106",
         severity="warning",
         title="the file holds what nothing uses",
-        detail=f"{len(unused)} tensors, {first.name} first, take {format_bytes(size)}",
+        detail=f"1 tensor, {first.name}, takes {format_bytes(size)}"
+        if len(unused) == 1
+        else f"{len(unused):,} tensors, {first.name} first, take {format_bytes(size)}",
         hint="leave them out when saving: dead initializers, averaged copies, optimiser state",
     )
 
@@ -116,7 +122,7 @@ def several_files(evidence: Evidence) -> Finding | None:
         severity="info",
         title="the model is more than one file",
         detail=f"{format_bytes(size)} of its tensors lie beside it, in {named}; file_bytes counts "
-        f"all {len(files)} files",
+        + ("both files" if len(files) == 2 else f"all {len(files):,} files"),
         hint="ship them together, in one folder and under these names: alone, the model does not "
         "load",
     )

@@ -138,7 +138,7 @@ class _Writer:
         if note.hint:
             lines = [*lines, self._text(f"→ {note.hint}")]
         for place, line in enumerate(lines):
-            table.add_row(self._text("" if place else label, style=_STYLES[note.mood]), line)
+            table.add_row("" if place else self._text(label, style=_STYLES[note.mood]), line)
         self._prose(Padding(table, (0, 0, 0, 1)))
 
     def _text(self, text: str, style: str = "") -> Text:

@@ -166,28 +166,6 @@ def test_pruning_removes_values_but_no_bytes() -> None:
     assert report.alpha.nonzero_parameters is not None
     assert report.alpha.nonzero_parameters > 8
     assert report.alpha.weight_bytes == pytest.approx(1.0, abs=0.02)
-    assert [finding.code for finding in report.findings] == ["CA102"]
-
-
-def test_fake_quantisation_is_caught() -> None:
-    report = audit("digits_fake_int8.onnx", "size")
-    assert report.alpha.weight_bytes == pytest.approx(1.0, abs=0.05)
-    assert "CA101" in {finding.code for finding in report.findings}
-
-
-def test_a_collapsed_model_is_caught() -> None:
-    report = audit("digits_broken.onnx", data=DATA, limit=300)
-    assert "CA401" in {finding.code for finding in report.findings}
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["digits_int8", "digits_fp16", "digits_int4", "digits_slim", "digits_student"],
-)
-def test_good_compressions_raise_no_alarm_about_size_or_quality(name: str) -> None:
-    report = audit(f"{name}.onnx", data=DATA, limit=300)
-    assert {finding.code for finding in report.findings} <= {"CA103", "CA409"}  # 300 are few
-    assert report.error is None
 
 
 def test_identical_models_do_not_diverge() -> None:

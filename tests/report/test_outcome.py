@@ -1,5 +1,7 @@
 """The gate's outcome: one line, in words, before everything else."""
 
+import re
+
 import canned
 import msgspec
 import pytest
@@ -145,3 +147,23 @@ def test_without_accuracy_the_summary_says_so() -> None:
     report = msgspec.structs.replace(report, divergence=no_classes)
     text = " ".join(render(report, "table", 200).decode().split())
     assert "outputs SQNR 31.5 dB on SYNTHETIC inputs; accuracy was not measured" in text
+
+
+def test_colour_is_on_labels_alone_which_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    text = render(canned.comparison(), "table", 80, color=True).decode()
+    coloured = re.findall(r"\x1b\[(?:1;)?3\dm(.*?)\x1b\[0m", text)
+    assert [label.strip() for label in coloured] == [
+        *("INCONCLUSIVE", "smaller", "faster"),
+        *("inconclusive", "passed", "warning"),
+    ]
+    without = re.sub(r"\x1b\[[\d;]*m", "", text)
+    plain = render(canned.comparison(), "table", 80).decode()
+    assert [line.rstrip() for line in without.splitlines()] == plain.splitlines()
+
+
+def test_no_color_leaves_what_is_bold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = render(canned.comparison(), "table", 80, color=True).decode()
+    assert not re.search(r"\x1b\[(?:[\d;]*;)?[349]\dm", text)
+    assert "\x1b[1m" in text

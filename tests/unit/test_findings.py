@@ -99,9 +99,28 @@ def test_without_an_interval_of_delta_nothing_is_contended() -> None:
 
 
 def test_fake_quantisation() -> None:
-    assert codes(compressed_model=quantised_model("float32", "w")) == {"CA101"}
+    (found,) = find(evidence(compressed_model=quantised_model("float32", "w")))
+    assert found.code == "CA101"
+    assert found.detail.startswith("1 weight, 'w', is quantised and dequantised when the model")
+    assert codes(compressed_model=quantised_model("bfloat16", "w")) == {"CA101"}
     assert codes(compressed_model=quantised_model("float32", "activation")) == set()
     assert codes(compressed_model=quantised_model("int8", "w")) == set()
+
+
+@pytest.mark.parametrize(
+    ("op", "fires"),
+    [
+        ("aten.fake_quantize_per_channel_affine.default", True),
+        ("quantized_decomposed.quantize_per_tensor.default", True),
+        ("quantized_decomposed.dequantize_per_tensor.default", False),
+        ("aten.linear.default", False),
+    ],
+)
+def test_fake_quantisation_in_pytorch(op: str, fires: bool) -> None:
+    model = quantised_model("float32", "w")
+    nodes = (Node("q", op, ("w", "s", "z"), ("wq",), domain="torch"),)
+    torch = Model(model.source, model.tensors, Graph(nodes, (), ()), ())
+    assert codes(compressed_model=torch) == ({"CA101"} if fires else set())
 
 
 def test_zeros_that_are_still_stored() -> None:
@@ -129,7 +148,7 @@ def test_tensors_that_are_stored_twice() -> None:
     tensors = [stored("a", whole // 4), stored("b", whole // 4, duplicate_of="a")]
     (found,) = find(evidence(compressed_tensors=tensors))
     assert found.code == "CA104"
-    assert "b holds the same as a" in found.detail
+    assert found.detail == "b holds the same as a; it takes 35.0 kB and counts as parameters"
     assert codes(compressed_tensors=tensors[:1]) == set()
     tiny = [stored("a", whole // 4), stored("b", whole // 200, duplicate_of="a")]
     assert codes(compressed_tensors=tiny) == set()

@@ -79,6 +79,14 @@ def test_shapes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (7.9, "0:07"), (59.99, "0:59"), (754, "12:34"), (3723, "1:02:03"), (-1, "0:00")],
+)
+def test_a_clock_counts_whole_seconds(seconds: float, text: str) -> None:
+    assert units.format_clock(seconds) == text
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [(-0.0022, "−0.22 pp"), (0.0, "0.00 pp"), (-0.00001, "0.00 pp"), (0.01, "+1.00 pp")],
 )

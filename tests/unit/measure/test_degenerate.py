@@ -1,16 +1,21 @@
 """Scales by which codes lose what they stood for, on tensors made by hand."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
 from compaudit.measure.degenerate import degenerate_scales
+from compaudit.models import open as models
 from compaudit.models.base import Graph, Model, Node, Role, Source, Tensor
 from compaudit.models.quantized import Quantization, Shared
 from compaudit.results.behaviour import Degenerate
+
+SAMPLES = Path(__file__).parents[3] / "sample_models"
 
 
 def tensor(
@@ -86,3 +91,37 @@ def test_scales_of_what_flows_between_layers(scale: float, expected: list[Degene
     )
     stored = tensor("s", np.float32(scale), Role.QUANTIZATION)
     assert degenerate_scales(model(stored, graph=Graph(nodes, (), ()))) == expected
+
+
+def test_a_real_model_with_a_scale_of_zero(tmp_path: Path) -> None:
+    """One channel of a sample's weights is given the scale 0, and one activation NaN."""
+    model = onnx.load(SAMPLES / "digits_int8.onnx")
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    weight, activation = _dequantised(model, stored)
+    scales = onnx.numpy_helper.to_array(stored[weight.input[1]]).copy()
+    scales[2] = 0
+    stored[weight.input[1]].CopyFrom(onnx.numpy_helper.from_array(scales, weight.input[1]))
+    nan = np.full_like(onnx.numpy_helper.to_array(stored[activation.input[1]]), np.nan)
+    stored[activation.input[1]].CopyFrom(onnx.numpy_helper.from_array(nan, activation.input[1]))
+    onnx.save(model, tmp_path / "broken.onnx")
+    codes = onnx.numpy_helper.to_array(stored[weight.input[0]])
+    broken = read(tmp_path / "broken.onnx")
+    assert degenerate_scales(broken) == [
+        Degenerate(name=weight.input[0], what="lost", count=int(np.count_nonzero(codes[2]))),
+        Degenerate(name=activation.input[1], what="not finite", count=1),
+    ]
+    sound = read(SAMPLES / "digits_int8.onnx")
+    assert degenerate_scales(sound) == []
+
+
+def read(path: Path) -> Model:
+    return models.read(models.recognise(str(path)), trust_model_code=False)
+
+
+def _dequantised(model: Any, stored: dict[str, Any]) -> tuple[Any, Any]:
+    """A DequantizeLinear of weights with a scale for each channel, and one of activations."""
+    nodes = [node for node in model.graph.node if node.op_type == "DequantizeLinear"]
+    weight = next(
+        node for node in nodes if node.input[0] in stored and stored[node.input[1]].dims[:1] > [2]
+    )
+    return weight, next(node for node in nodes if node.input[0] not in stored)

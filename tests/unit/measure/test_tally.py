@@ -57,7 +57,7 @@ def figures(tally: EvaluationTally) -> dict[str, Any]:
     """Everything that comes out of a tally."""
     divergence, why = tally.divergence("data")
     accuracy, why_not = tally.accuracy()
-    parts = (divergence, why, accuracy, why_not, tally.worst(str))
+    parts = (divergence, why, accuracy, why_not, tally.worst(str), tally.extremes())
     return {str(place): msgspec.to_builtins(part) for place, part in enumerate(parts)}
 
 
