@@ -14,9 +14,7 @@ from compaudit.results import Check, Comparison, Estimate, Skipped
 NOW = canned.comparison()  # δ 2 [1.95, 2.05], file 140 kB, top-1 98.0 → 97.5 %
 
 
-def check(
-    requirement: str, baseline: Comparison | None = NOW, report: Comparison = NOW
-) -> Check:
+def check(requirement: str, baseline: Comparison | None = NOW, report: Comparison = NOW) -> Check:
     (found,) = judge([parse_requirement(requirement)], report, baseline).checks
     return found
 
@@ -114,9 +112,7 @@ def test_a_baseline_without_the_figure() -> None:
     before = msgspec.structs.replace(NOW, delta=None, skipped=skipped)
     found = check("delta >= baseline - 2 %", before)
     assert found.status == "not_measured"
-    assert found.reason == (
-        "in the baseline, delta is not measured: left out by --only or --skip"
-    )
+    assert found.reason == ("in the baseline, delta is not measured: left out by --only or --skip")
     assert check("delta >= baseline - 2 %", NOW, before).status == "not_measured"
 
 
@@ -187,7 +183,10 @@ def test_what_does_not_matter_to_times_is_let_pass(same: Comparison) -> None:
 def test_outputs_on_other_data_are_not_compared() -> None:
     others = msgspec.structs.replace(NOW.data, digest="2" * 64, uri="train.npz")
     before = msgspec.structs.replace(NOW, data=others)
-    for wanted in ("accuracy.top1.compressed.value >= baseline - 50 pp", "divergence.kl.max <= baseline"):
+    for wanted in (
+        "accuracy.top1.compressed.value >= baseline - 50 pp",
+        "divergence.kl.max <= baseline",
+    ):
         found = check(wanted, before)
         assert found.status == "inconclusive"
         assert "other data: train.npz" in found.reason
@@ -212,9 +211,7 @@ def test_an_interval_of_lower_confidence_is_too_narrow() -> None:
 
 
 def original(**changes: Any) -> Comparison:
-    return msgspec.structs.replace(
-        NOW, original=msgspec.structs.replace(NOW.original, **changes)
-    )
+    return msgspec.structs.replace(NOW, original=msgspec.structs.replace(NOW.original, **changes))
 
 
 def test_a_baseline_of_the_same_original_is_taken() -> None:
@@ -250,7 +247,7 @@ def test_a_baseline_of_another_task_is_refused() -> None:
         require_comparable(NOW, NOW.original, "embedding")
 
 
-# --------------------------------------------------------------------------- what goes without saying
+# ----------------------------------------------------------------------- what goes without saying
 
 
 def defaults(baseline: Comparison) -> list[str]:

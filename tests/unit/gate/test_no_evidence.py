@@ -59,7 +59,9 @@ def limits(draw: st.DrawFn) -> dict[str, Any]:
         "other": draw(METRICS),
         "factor": draw(st.sampled_from([1.0, 0.8, 2.0])),
         "sign": draw(st.sampled_from([1, -1])),
-        "tolerances": [(min(amount, 1.0) if share else amount, share) for amount, share in tolerances],
+        "tolerances": [
+            (min(amount, 1.0) if share else amount, share) for amount, share in tolerances
+        ],
     }
 
 
