@@ -69,6 +69,12 @@ def test_a_baseline_that_is_no_report_is_refused(baseline: Path, text: bytes, sa
     assert said in caught.value.message
 
 
+def test_a_baseline_that_is_not_there_yet(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"the baseline .*new\.json does not exist") as caught:
+        terms_of(config(baseline=tmp_path / "new.json"))
+    assert "--accept" in caught.value.hint
+
+
 def test_a_baseline_of_a_later_minor_version_is_read(baseline: Path) -> None:
     later = encode_report(NOW).replace(b'"schema_version": "1.0"', b'"schema_version": "1.9"')
     baseline.write_bytes(later.replace(b'"findings":', b'"added_later": [1], "findings":'))
