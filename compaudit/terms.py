@@ -10,7 +10,14 @@ from compaudit.config import Config
 from compaudit.errors import RequestError
 from compaudit.results import Comparison, Gate, ModelResult
 
-__all__ = ["Terms", "parsed", "require_baseline", "terms_of", "with_regressions"]
+__all__ = [
+    "Terms",
+    "parsed",
+    "read_baseline",
+    "require_baseline",
+    "terms_of",
+    "with_regressions",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ def terms_of(config: Config) -> Terms:
             no report, or none where a requirement names it.
     """
     wanted = parsed(config.requirements)
-    baseline = None if config.baseline is None else saved.read_comparison(config.baseline)
+    baseline = None if config.baseline is None else read_baseline(config.baseline)
     if baseline is None:
         require_baseline(wanted)
     return Terms(with_regressions(wanted, baseline), baseline)
@@ -64,6 +71,21 @@ def parsed(texts: Sequence[str]) -> tuple[gate.Requirement, ...]:
     wanted = tuple(gate.parse_requirement(text) for text in texts)
     gate.require_consistent(wanted)
     return wanted
+
+
+def read_baseline(path: str) -> Comparison:
+    """The report to compare with. Raises RequestError, which says how to make a first one."""
+    try:
+        return saved.read_comparison(path)
+    except RequestError as error:
+        if error.code != "missing-report":
+            raise
+        raise RequestError(
+            f"the baseline {path} does not exist",
+            hint="make the first one: compaudit compare … -o REPORT.json without a baseline, then "
+            f"compaudit gate REPORT.json --baseline {path} --accept",
+            code=error.code,
+        ) from error
 
 
 def require_baseline(wanted: Sequence[gate.Requirement]) -> None:

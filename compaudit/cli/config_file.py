@@ -21,7 +21,7 @@ __all__ = [
     "settings_of_audits",
 ]
 
-_FILE, _LEFT_OUT = "compaudit.file", "compaudit.no-config"
+_FILE, _GIVEN, _LEFT_OUT = "compaudit.file", "compaudit.config", "compaudit.no-config"
 _OF_JUDGING = ("policy", "baseline", "inconclusive")
 """What a saved report can be judged by; all other settings were those of its audit."""
 
@@ -29,6 +29,7 @@ _OF_JUDGING = ("policy", "baseline", "inconclusive")
 def no_config(context: typer.Context, given: bool) -> bool:
     """``--no-config``: remembered for `settings_of_audits`, which is called after it."""
     context.meta[_LEFT_OUT] = given
+    _check_both(context)
     return given
 
 
@@ -63,14 +64,9 @@ def options_of(context: typer.Context) -> dict[str, Any]:
 
 
 def _apply(context: typer.Context, path: str | None, keys: tuple[str, ...] | None) -> str | None:
-    left_out = context.meta.get(_LEFT_OUT, False)
-    if left_out and path is not None:
-        raise RequestError(
-            f"--config {path} and --no-config contradict each other",
-            hint="leave one of them out",
-            code="contradicting-options",
-        )
-    if context.resilient_parsing or left_out:
+    context.meta[_GIVEN] = path
+    _check_both(context)
+    if context.resilient_parsing or context.meta.get(_LEFT_OUT):
         return path
     found = _read(path)
     if found is None:
@@ -83,6 +79,17 @@ def _apply(context: typer.Context, path: str | None, keys: tuple[str, ...] | Non
         **{names[key]: value for key, value in chosen.items() if key in names},
     }
     return found.path
+
+
+def _check_both(context: typer.Context) -> None:
+    """Whichever of the two options is looked at last."""
+    path = context.meta.get(_GIVEN)
+    if path is not None and context.meta.get(_LEFT_OUT):
+        raise RequestError(
+            f"--config {path} and --no-config contradict each other",
+            hint="leave one of them out",
+            code="contradicting-options",
+        )
 
 
 def _read(path: str | None) -> FileSettings | None:

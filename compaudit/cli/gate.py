@@ -38,7 +38,7 @@ def gate(
     """Judge a saved report again; nothing is run."""
     import msgspec
 
-    from compaudit import config, judging, saved
+    from compaudit import config, judging, saved, terms
     from compaudit.cli import output as out
     from compaudit.cli.progress import Terminal
     from compaudit.report import View
@@ -50,7 +50,7 @@ def gate(
     theirs = config.read_policy(policy) if policy is not None else ()
     wanted = (*theirs, *requirements_of(context), *(require or ()))
     first = accept and baseline is not None and not Path(baseline).exists()
-    earlier = None if baseline is None or first else saved.read_comparison(baseline)
+    earlier = None if baseline is None or first else terms.read_baseline(baseline)
     judged = judging.judge_again(
         saved.read_comparison(report),
         requirements=tuple(dict.fromkeys(wanted)) or None,

@@ -20,6 +20,7 @@ import msgspec
 from compaudit.config.checks import did_you_mean
 from compaudit.config.policy import requirements_in
 from compaudit.config.toml import read_toml, wrong
+from compaudit.errors import RequestError
 
 __all__ = ["FileSettings", "find_file", "keys_of_files", "read_file"]
 
@@ -214,10 +215,13 @@ def _is_here(folder: Path) -> bool:
 # ------------------------------------------------------------------------------------- values
 
 
-def _unknown(key: str, path: str) -> Exception:
+def _unknown(key: str, path: str) -> RequestError:
     if key.replace("_", "-") in _NEVER:
         known = key.replace("_", "-")
         return wrong(path, f"says {key}, which no file can", _NEVER[known])
+    if key == "tool":
+        hint = f"{_SHARED_TABLE} is for {SHARED_NAME}; here the keys stand alone"
+        return wrong(path, "has a table of tools", hint)
     if key in _OF_COMMANDS:
         return wrong(path, f"says {key}, which is given with a command", f"give --{key}")
     return wrong(path, f"has an unknown key {key!r}", did_you_mean(key, keys_of_files()))

@@ -57,7 +57,7 @@ def limits_of(report: Comparison) -> Iterator[Limit]:
     memory = report.compressed.peak_memory_bytes
     if memory is not None and memory > 0:
         yield Limit(
-            f"compressed.peak_memory_bytes <= {_bytes_above(memory * _MEMORY)}",
+            f"compressed.peak_memory_bytes <= {_bytes_above(_tidy(memory * _MEMORY))}",
             f"{format_bytes(memory)} in one run",
             "warn",
             "memory is measured once, so this only warns",
@@ -68,10 +68,10 @@ def _size_limits(report: Comparison) -> Iterator[Limit]:
     basis = "file_bytes" if report.alpha.file_bytes is not None else "weight_bytes"
     alpha, size = getattr(report.alpha, basis), getattr(report.compressed, basis)
     if alpha is not None:
-        limit = _below(alpha * (1 - _ROOM))
+        limit = _below(_tidy(alpha * (1 - _ROOM)))
         yield Limit(f"alpha.{basis} >= {limit}", f"was {format_rate(alpha)}")
     if size is not None:
-        limit = _bytes_above(size * (1 + _ROOM))
+        limit = _bytes_above(_tidy(size * (1 + _ROOM)))
         yield Limit(f"compressed.{basis} <= {limit}", f"was {format_bytes(size)}")
 
 
@@ -81,7 +81,7 @@ def _delta_limit(delta: Delta) -> Limit:
         return Limit(f"delta >= {_below(delta.value * 0.9)}", was)
     bounds = format_interval(format_rate(delta.low), format_rate(delta.high))
     room = _WIDER * max(delta.value - delta.low, (delta.noise_floor or 0.0) * delta.value)
-    limit = _below(max(delta.low - room, delta.low * 0.5))
+    limit = _below(_tidy(max(delta.low - room, delta.low * 0.5)))
     return Limit(f"delta >= {limit}", f"{was} {bounds}; an equal model passes again")
 
 
@@ -96,7 +96,7 @@ def _accuracy_limits(accuracy: Accuracy) -> Iterator[Limit]:
     elif accuracy.top1 is not None:
         change = accuracy.top1.delta
         low = change.low if change.low is not None else change.value
-        points = math.floor(low * 1000 - 1e-9) / 10  # of 0.1 pp
+        points = math.floor(low * 1000 + 1e-9) / 10  # of 0.1 pp
         ends = (None if end is None else format_points(end) for end in (change.low, change.high))
         bounds = format_interval(*ends)
         yield Limit(
@@ -125,13 +125,13 @@ def _divergence_limits(report: Comparison) -> Iterator[Limit]:
     if found.kl is not None:
         mean = found.kl.mean
         high = mean.high if mean.high is not None else mean.value
-        limit = _above(max(high * _OTHER_PROCESSORS, 1e-6))
+        limit = _above(_tidy(max(high * _OTHER_PROCESSORS, 1e-6)))
         yield Limit(f"divergence.kl.mean <= {limit}", _was(mean, where))
     if found.top1_agreement is not None and found.kl is not None:
         agreement = found.top1_agreement
         low = agreement.low if agreement.low is not None else agreement.value
         yield Limit(
-            f"divergence.top1_agreement >= {math.floor(low * 1000 - 1e-9) / 10:.1f} %",
+            f"divergence.top1_agreement >= {math.floor(low * 1000 + 1e-9) / 10:.1f} %",
             f"was {format_share(agreement.value)} {where}",
         )
 
@@ -153,6 +153,11 @@ def _rounded(value: float, up: bool) -> str:
     text = f"{count * step:.{max(0, -exponent)}f}"
     outside = float(text) < value if up else float(text) > value
     return f"{(count + (1 if up else -1)) * step:.{max(0, -exponent)}f}" if outside else text
+
+
+def _tidy(value: float) -> float:
+    """Without what binary fractions add: 1.25 · 0.0044 is 0.0055."""
+    return float(f"{value:.12g}")
 
 
 def _below(value: float) -> str:

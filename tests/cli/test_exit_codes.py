@@ -43,7 +43,8 @@ def test_the_gate_decides(judged: dict[str, Outcome], name: str) -> None:
 def test_what_was_not_measured_says_why(judged: dict[str, Outcome]) -> None:
     check = judged["undecided"].done(3)["gate"]["checks"][1]
     assert check["observed"] is None
-    assert "--only" in check["message"]
+    assert check["status"] == "not_measured"
+    assert "--only" in check["reason"]
 
 
 ORDER = {

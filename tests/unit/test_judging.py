@@ -156,3 +156,62 @@ def test_a_report_without_recorded_settings_is_judged_by_the_defaults() -> None:
     judged = judge_again(canned.comparison(), requirements=["delta >= 1.96"])
     assert statuses(judged) == ["inconclusive"]
     assert exit_code_of(judged) == 3
+
+
+# ------------------------------------------------------------------------------------- baselines
+
+
+def test_an_earlier_report_is_something_to_compare_with() -> None:
+    judged = judge_again(RAW, requirements=["delta >= baseline - 50 %"], baseline=BARE)
+    assert statuses(judged) == ["passed"]
+    by_default = judge_again(RAW, baseline=BARE)
+    assert statuses(by_default)[:2] == ["passed", "passed"]  # the recorded ones
+    assert "compressed.file_bytes <= baseline + max(2 %, 10 kB)" in [
+        check.requirement for check in by_default.gate.checks
+    ]
+    assert by_default.config["requirements"] == RAW.config["requirements"]
+
+
+def test_a_baseline_of_other_models_is_refused() -> None:
+    other = canned.comparison("resnet.onnx")
+    original = msgspec.structs.replace(other.original, sha256="2" * 64)
+    other = msgspec.structs.replace(other, original=original)
+    with pytest.raises(RequestError, match="another original: resnet"):
+        judge_again(RAW, baseline=other)
+
+
+def test_what_names_a_baseline_needs_one() -> None:
+    """One's own requirements are refused without; the recorded ones are undecided."""
+    wanted = ["delta >= baseline", "alpha.file_bytes >= 3"]
+    with pytest.raises(RequestError, match="needs a baseline"):
+        judge_again(RAW, requirements=wanted)
+    recorded = with_config(RAW, requirements=wanted)
+    assert statuses(judge_again(recorded)) == ["not_measured", "passed"]
+    first = judge_again(RAW, requirements=wanted, first_baseline=True)
+    assert statuses(first) == ["passed"]
+    assert first.config["requirements"] == wanted
+
+
+def test_both_reports_are_taken_at_the_same_confidence() -> None:
+    """At 99 % both δ are 2.03 [1.33, 3.11]: less than a half cannot be excluded from −10 %."""
+    wanted = ["delta >= baseline - 10 %", "delta >= baseline - 90 %"]
+    judged = judge_again(RAW, requirements=wanted, confidence=0.99, baseline=RAW)
+    assert statuses(judged) == ["inconclusive", "passed"]
+    reference = judged.gate.checks[1].reference
+    assert reference is not None
+    assert reference.low == pytest.approx(1.325, abs=0.001)
+    narrow = judge_again(RAW, requirements=wanted, confidence=0.99, baseline=BARE)
+    assert statuses(narrow) == ["inconclusive", "inconclusive"]
+    assert "95 % confidence" in narrow.gate.checks[1].reason
+
+
+def test_a_figure_of_outputs_stays_too_narrow_as_a_reference() -> None:
+    wanted = ["accuracy.flips.broken <= 100 * divergence.kl.mean + 100"]
+    assert statuses(judge_again(RAW, requirements=wanted)) == ["passed"]
+    assert statuses(judge_again(RAW, requirements=wanted, confidence=0.99)) == ["inconclusive"]
+
+
+def test_an_altered_baseline_is_refused() -> None:
+    altered = msgspec.structs.replace(RAW, delta=msgspec.structs.replace(RAW.delta, low=1.95))
+    with pytest.raises(RequestError, match="altered"):
+        judge_again(RAW, requirements=["delta >= baseline"], baseline=altered)

@@ -42,12 +42,13 @@ def check_notes(gate: Gate) -> tuple[Note, ...]:
 
 
 def _note(check: Check) -> Note:
-    text = ": ".join(part for part in (check.requirement, _observed(check), check.reason) if part)
-    mood = _MOODS[check.status]
-    label = check.status.replace("_", " ")
-    if check.severity == "warn" and check.status != "passed":
-        mood = "warning" if check.status == "failed" else "plain"
-        text = f"{text} ({_ONLY_WARNS})"
+    label, mood = check.status.replace("_", " "), _MOODS[check.status]
+    reason = check.reason.removeprefix(label).removeprefix(": ")
+    text = ": ".join(part for part in (check.requirement, _observed(check), reason) if part)
+    if check.severity == "warn" and check.status == "failed":
+        label, mood = "warning", "warning"
+    elif check.severity == "warn" and check.status != "passed":
+        text, mood = f"{text} ({_ONLY_WARNS})", "plain"
     return Note(label, text, check.message if check.status != "passed" else "", mood)
 
 

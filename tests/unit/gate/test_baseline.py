@@ -247,7 +247,7 @@ def test_a_baseline_of_another_task_is_refused() -> None:
         require_comparable(NOW, NOW.original, "embedding")
 
 
-# --------------------------------------------------------------------------- what goes without saying
+# ----------------------------------------------------------------------- what goes without saying
 
 
 def defaults(baseline: Comparison) -> list[str]:
