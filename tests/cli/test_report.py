@@ -21,9 +21,10 @@ from compaudit.results import encode_report
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
+OLDER = Path(__file__).parent.parent / "report/older/schema-1.0.json"
 PAIR = ("compare", "original.onnx", "compressed.onnx", "--only", "size")
 FAILED = ("--require", "alpha.file_bytes >= 3")
-FORMATS = ("table", "json", "markdown", "github", "junit")
+FORMATS = ("table", "json", "markdown", "github", "junit", "html")
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +55,10 @@ def test_every_format(run: Run, folder: Path, name: str) -> None:
 
 
 def test_files_by_their_suffix(run: Run, folder: Path, tmp_path: Path) -> None:
-    targets = [tmp_path / name for name in ("x.md", "x.xml", "x.json", "x.txt")]
+    targets = [tmp_path / name for name in ("x.md", "x.xml", "x.json", "x.txt", "x.html")]
     options = [option for target in targets for option in ("-o", str(target))]
     assert run("report", "hand.json", *options, cwd=folder).code == 0
-    formats = ("markdown", "junit", "json", "table")
+    formats = ("markdown", "junit", "json", "table", "html")
     for target, name in zip(targets, formats, strict=True):
         assert target.read_bytes() == render(canned_raw.comparison(), name, 100)
 
@@ -98,6 +99,36 @@ def test_places_are_checked_as_in_an_audit(run: Run, folder: Path) -> None:
     run("report", "hand.json", "--format", "markdwon", cwd=folder).refused(hint="markdown")
 
 
+def test_a_report_of_an_older_compaudit(run: Run, tmp_path: Path) -> None:
+    """The file is in tests/report/older; what it lacks is not invented."""
+    target = tmp_path / "x.md"
+    outcome = run("report", str(OLDER), "-o", str(target))
+    assert (outcome.code, outcome.stderr) == (0, "")
+    assert "digits_int8.onnx" in target.read_text()
+    assert run("gate", str(OLDER), "--require", "alpha.file_bytes >= 10").code == 1
+    assert run("gate", str(OLDER), "--require", "alpha.file_bytes >= 3").code == 0
+
+
+def test_a_page_where_no_home_can_be_written_to(run: Run, folder: Path, tmp_path: Path) -> None:
+    """matplotlib keeps a list of fonts there, and would tell of it."""
+    nowhere = {"HOME": "/proc", "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""}
+    target = tmp_path / "x.html"
+    outcome = run("report", "hand.json", "-o", str(target), cwd=folder, env=nowhere)
+    assert (outcome.code, outcome.stderr) == (0, "")
+    assert target.read_text().endswith("</html>\n")
+
+
+@pytest.mark.parametrize(("name", "limit", "code"), [("x.html", 10, 1), ("x.md", 1, 2)])
+def test_a_verdict_is_not_lost_to_a_file_that_cannot_be_written(
+    run: Run, folder: Path, name: str, limit: int, code: int
+) -> None:
+    """Nothing can be made in /proc, whoever asks."""
+    require = ("--require", f"alpha.file_bytes >= {limit}")
+    outcome = run("gate", "hand.json", *require, "-o", f"/proc/{name}", cwd=folder)
+    assert outcome.code == code
+    assert outcome.stderr.count("error: ") == 1
+
+
 def test_a_full_disk(run: Run, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "full.md").symlink_to("/dev/full")
     outcome = run("report", "hand.json", "-o", str(tmp_path / "full.md"), cwd=folder)
@@ -105,7 +136,7 @@ def test_a_full_disk(run: Run, folder: Path, tmp_path: Path) -> None:
     assert "No space left" in outcome.stderr
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", FORMATS[:-1])
 def test_a_reader_that_went_away(run: Run, folder: Path, name: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -114,7 +145,7 @@ def test_a_reader_that_went_away(run: Run, folder: Path, name: str) -> None:
     assert (outcome.code, outcome.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["markdown", "github", "junit"])
+@pytest.mark.parametrize("name", ["markdown", "github", "junit", "html"])
 def test_formats_for_programs_are_utf_8_everywhere(run: Run, folder: Path, name: str) -> None:
     settings = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     outcome = run("report", "hand.json", "--format", name, cwd=folder, env=settings)

@@ -14,6 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import canned
+import canned_checkup
 import canned_quality
 import canned_raw
 import msgspec
@@ -23,8 +24,9 @@ import pytest
 import compaudit.report.html
 from compaudit.data.png import encode_png
 from compaudit.errors import RequestError
+from compaudit.report import render
 from compaudit.report.html import render_html
-from compaudit.report.html.drawing import Chart
+from compaudit.report.html.drawing import Chart, labels
 from compaudit.report.html.layers import weights_chart
 from compaudit.report.html.outputs import divergence_chart
 from compaudit.report.html.samples import gallery_of, picture_from
@@ -32,7 +34,7 @@ from compaudit.report.html.stored import role_chart
 from compaudit.report.html.timing import latency_chart
 from compaudit.report.rows.comparison import comparison_page
 from compaudit.report.view import View
-from compaudit.results import Comparison, Histogram
+from compaudit.results import Comparison, Histogram, Report
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -379,3 +381,22 @@ def test_contrast_is_enough_to_read(scheme: str, ground: str) -> None:
         high, low = sorted((luminance(found[name]), luminance(found[ground])), reverse=True)
         least = 3 if name in ("original", "compressed") else 4.5
         assert (high + 0.05) / (low + 0.05) >= least, name
+
+
+@pytest.mark.parametrize("report", [canned.inspection(), canned_checkup.checkup()])
+def test_other_documents_are_pages_of_tables(report: Report) -> None:
+    text = render(report, "html").decode()
+    outline = Outline(text)
+    assert "svg" not in [tag for tag, _ in outline.tags]
+    assert outline.under("h2")[-2:] == ["Environment", "How to reproduce"]
+    found = re.search(r'<script type="application/json" id="report">(.*?)</script>', text, re.S)
+    assert found
+    assert json.loads(found[1]) == msgspec.to_builtins(report)
+
+
+def test_names_that_differ_in_their_middle_stay_apart() -> None:
+    names = [f"encoder.blocks.{at}.attention.projection" for at in range(20)]
+    shown = labels(names)
+    assert len({*shown}) == 20
+    assert max(map(len, shown)) <= 26
+    assert labels(["stem.conv", "head"]) == ["stem.conv", "head"]

@@ -1,6 +1,7 @@
 """JUnit XML, read back by xml.etree; what is counted is there."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -10,6 +11,7 @@ import canned_quality
 import hostile
 import msgspec
 import pytest
+import xmlschema
 
 from compaudit.report import format_for, render
 from compaudit.results import Comparison, Failure
@@ -20,8 +22,13 @@ DIED = Failure(
 )
 
 
+SCHEMA = xmlschema.XMLSchema10(Path(__file__).parent / "junit.xsd")
+
+
 def suite_of(report: Any) -> ElementTree.Element:
-    root = ElementTree.fromstring(render(report, "junit"))
+    text = render(report, "junit").decode()
+    SCHEMA.validate(text)
+    root = ElementTree.fromstring(text)
     assert root.tag == "testsuites"
     (suite,) = root
     assert suite.get("name") == "compaudit"
@@ -132,3 +139,9 @@ def test_every_document_is_a_suite() -> None:
         suite = suite_of(report)
         assert suite.get("tests") == "1"
         assert suite.get("errors") == "0"
+
+
+def test_the_schema_refuses_what_is_no_report() -> None:
+    text = render(canned.comparison(), "junit").decode()
+    for right, wrong in ((' time="0"', ""), ("testcase", "case"), ("system-err", "properties")):
+        assert not SCHEMA.is_valid(text.replace(right, wrong))

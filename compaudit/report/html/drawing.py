@@ -29,7 +29,7 @@ __all__ = [
     "Pair",
     "draw",
     "few_ticks",
-    "label",
+    "labels",
     "legend",
     "paired_bars",
 ]
@@ -94,11 +94,12 @@ def draw(
     data: Section | None = None,
 ) -> Chart:
     """A chart of `panels` one below another; `paint` fills their axes. Height in inches."""
+    # Before the import, which has something to say where no home can be written to.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib
     from matplotlib.figure import Figure
 
     caption = without_controls(caption)
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     settings: dict[Any, Any] = _SETTINGS
     with warnings.catch_warnings(), matplotlib.rc_context(settings):
         # The browser has glyphs that matplotlib's font lacks; it only measures with it.
@@ -110,9 +111,20 @@ def draw(
     return Chart(title, svg, caption, data)
 
 
-def label(name: str) -> str:
+def _label(name: str) -> str:
     """A name as an axis can carry it."""
     return shortened(without_controls(name), _LETTERS)
+
+
+def labels(names: Sequence[str]) -> list[str]:
+    """Names as an axis can carry them; where their middles tell them apart, only their ends."""
+    short = [_label(name) for name in names]
+    if len({*short}) == len({*names}):
+        return short
+    return [
+        name if len(name) <= _LETTERS else f"…{name[1 - _LETTERS :]}"
+        for name in map(without_controls, names)
+    ]
 
 
 def legend(axes: Axes, columns: int = 2) -> None:
@@ -146,7 +158,7 @@ def paired_bars(axes: Axes, shown: Sequence[Pair], form: Form) -> None:
         if len(shown) <= _LABELLED:
             written = [form(value) if value else "" for value in values]
             axes.bar_label(bars, written, padding=3, fontsize=8, color=MUTED)
-    axes.set_yticks(list(places), [label(pair[0]) for pair in shown])
+    axes.set_yticks(list(places), labels([pair[0] for pair in shown]))
     axes.tick_params(axis="y", labelcolor=INK)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.margins(x=0.14 if len(shown) <= _LABELLED else 0.03)

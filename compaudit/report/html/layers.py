@@ -60,6 +60,7 @@ def precision_chart(report: Comparison) -> Chart | None:
             panel.set_xlim(0.5, len(report.layers) + 0.5)
             panel.xaxis.set_major_locator(few_ticks(integer=True))
             panel.grid(visible=False, axis="x")
+        axes[1].set_ylim(top=max(axes[1].get_ylim()[1], 1))
         axes[0].set_ylabel("bits per weight")
         axes[1].set_ylabel("zeros, %")
         axes[1].set_xlabel("layer, from input to output")

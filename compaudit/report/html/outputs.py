@@ -15,7 +15,7 @@ from compaudit.report.html.drawing import (
     Chart,
     draw,
     few_ticks,
-    label,
+    labels,
     legend,
 )
 from compaudit.report.rows.base import Section, columns
@@ -125,7 +125,7 @@ def classes_chart(report: Comparison) -> Chart | None:
         places, changes = range(len(shown)), [100 * c.delta for c in shown]
         axes[0].barh(places, changes, 0.6, color=inks)
         axes[0].axvline(0, color=INK, linewidth=1)
-        axes[0].set_yticks(places, [label(name) for name in names])
+        axes[0].set_yticks(places, labels(names))
         axes[0].tick_params(axis="y", labelcolor=INK)
         axes[0].set_ylim(len(shown) - 0.4, -0.6)
         axes[0].margins(x=0.08)
