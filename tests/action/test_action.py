@@ -321,7 +321,7 @@ def test_an_environment_of_its_own(run_action: RunAction, tmp_path: Path) -> Non
         ({"extras": "cpu;torch"}, {}, "extras"),
         ({"version": "0.1.0 --index-url x"}, {}, "version"),
         ({"python": "nopython"}, {}, "there is no nopython"),
-        ({"python": "/bin/false"}, {}, "Python 3.11"),
+        ({"python": "false"}, {}, "Python 3.11"),
         ({}, {"RUNNER_OS": "Windows"}, "Linux and macOS"),
         ({}, {"PIP_ENDS_WITH": "1"}, "could not be installed"),
     ],
