@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -56,6 +57,21 @@ def test_workflows_and_the_examples_of_workflows(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_the_examples_use_the_action_as_it_is() -> None:
+    """Inputs and outputs that exist; the page lists all of them."""
+    action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
+    for text in examples("yaml", "name: "):
+        (job,) = yaml.safe_load(text)["jobs"].values()
+        (step,) = [one for one in job["steps"] if one.get("uses", "").startswith("compaudit/")]
+        required = {name for name, one in action["inputs"].items() if one.get("required")}
+        assert required <= step["with"].keys() <= action["inputs"].keys()
+        used = re.findall(r"steps\.audit\.outputs\.([\w-]+)", text)
+        assert set(used) <= action["outputs"].keys()
+    page = (ROOT / "docs" / "ci.md").read_text("utf-8")
+    for name in (*action["inputs"], *action["outputs"]):
+        assert f"`{name}`" in page, name
+
+
 def test_the_example_for_gitlab(tmp_path: Path) -> None:
     (text,) = examples("yaml", "# .gitlab-ci.yml")
     path = tmp_path / ".gitlab-ci.yml"
@@ -77,8 +93,6 @@ def test_the_example_for_pre_commit(tmp_path: Path) -> None:
 
 def test_the_shell_scripts(tmp_path: Path) -> None:
     """Those of the action, the steps in action.yml and workflows, and the example for a shell."""
-    import yaml
-
     shellcheck = Path(sys.executable).with_name("shellcheck")
     if not shellcheck.exists():
         pytest.skip("there is no shellcheck; it is part of the extra dev")
