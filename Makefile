@@ -25,7 +25,7 @@ types: $(VENV)/dev  ## Check types
 	$(BIN)/mypy
 
 unit: $(VENV)/dev $(VENV)/corpus  ## Run the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 format: $(VENV)/dev  ## Format the code
 	$(BIN)/ruff check --fix .

@@ -203,8 +203,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory, inspect_all: Any) -> dict[s
     files = {name: folder / name for name in ARCHIVES}
     for name, path in files.items():
         ARCHIVES[name][0](path)
-    preload = ("torch", "compaudit.models.torch.checkpoint")
-    outcomes: dict[str, Outcome] = inspect_all(files, "--json", preload=preload)
+    outcomes: dict[str, Outcome] = inspect_all(files, "--json")
     return outcomes
 
 
