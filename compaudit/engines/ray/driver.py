@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from compaudit.engines.ray.messages import WHERE_IT_IS, Connection, Failure, Job, Status
-from compaudit.errors import CompauditError, RequestError
+from compaudit.errors import CompauditError, MeasurementError, RequestError
 from compaudit.workers.workspace import Workspace
 
 __all__ = ["begin", "connect", "leave", "proceed"]
@@ -108,6 +108,17 @@ class _Passing:
             return self._turn()
         except CompauditError as error:
             return Status(failure=Failure.of(error))
+        except Exception as error:
+            if not type(error).__module__.startswith("ray."):
+                raise
+            said = " ".join(str(error).split())
+            lost = MeasurementError(
+                f"the Ray cluster failed: {said}",
+                hint="`ray status` tells how it is",
+                code="ray-cluster-failed",
+                stage="evaluate",
+            )
+            return Status(failure=Failure.of(lost))
 
     def end(self) -> None:
         if self._fleet is not None:
