@@ -19,10 +19,10 @@ it is the figure that can be repeated.
 command, and the larger of its workers, held at once of their own memory (mapped files left out).
 
 *Workers.* An evaluation that computes a lot, one thread a model, with one pair of processes and
-with two, and with one Ray worker and with two, in turns. A pair of processes runs both models at once, so one
-pair keeps two processors busy where the models are equally slow; a Ray worker's models take turns,
-so that it needs the one processor that it reserved. Seconds are those of all samples at the rate
-between the first progress and the last; *whole* has everything, the start of Ray too.
+with two, and with one Ray worker and with two, in turns. A pair of processes runs both models at
+once, so one pair keeps two processors busy where the models are equally slow; a Ray worker's models
+take turns, so that it needs the one processor that it reserved. Seconds are those of all samples at
+the rate between the first progress and the last; *whole* has everything, the start of Ray too.
 """
 
 from __future__ import annotations

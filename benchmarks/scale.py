@@ -30,7 +30,7 @@ from compaudit.workers import protocol
 
 ROOT = Path(__file__).resolve().parents[1]
 RESNET = ROOT / ".venv/corpus/light/light_resnet50.onnx"
-LEAST_S = 3.0
+LEAST_S = 1.0
 
 
 def main() -> None:

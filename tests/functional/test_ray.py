@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,17 @@ class Notes:
         self.notes.append(text)
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """One that runs: its address, and the process that everything of it descends from."""
+
+    address: str
+    head: psutil.Process
+
+
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a cluster of two processors, as `ray start --head` makes it."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of two processors, as `ray start --head` makes it."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     folder = Path("/tmp", f"compaudit-test-ray-{os.getpid()}")  # sockets have short names
@@ -72,7 +81,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             head = subprocess.Popen(command, stdout=stream, stderr=stream, start_new_session=True)
         try:
             wait_for(lambda: b"runtime started" in log.read_bytes())
-            yield f"127.0.0.1:{port}"
+            yield Cluster(f"127.0.0.1:{port}", psutil.Process(head.pid))
         finally:
             end([psutil.Process(head.pid)])
             head.wait()
@@ -94,11 +103,10 @@ def end(processes: list[psutil.Process]) -> None:
                 each.kill()
 
 
-def ray_workers(parent: psutil.Process | None = None) -> list[psutil.Process]:
-    """The processes that hold an `Evaluator`."""
-    every = parent.children(recursive=True) if parent else psutil.process_iter()
+def ray_workers(parent: psutil.Process) -> list[psutil.Process]:
+    """The processes below another that hold an `Evaluator`."""
     found = []
-    for process in every:
+    for process in parent.children(recursive=True):
         try:
             if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::Evaluator"):
                 found.append(process)
@@ -225,16 +233,16 @@ def heavy(tmp_path: Path) -> tuple[str, str, str]:
 
 
 def test_a_killed_ray_worker_costs_time_and_no_sample(
-    heavy: tuple[str, str, str], cluster: str
+    heavy: tuple[str, str, str], cluster: Cluster
 ) -> None:
     killed: list[int] = []
     beside_timing: list[int] = []
 
     def kill_one(what: str) -> None:
         if what.startswith("timing"):
-            beside_timing.append(len(ray_workers()))
+            beside_timing.append(len(ray_workers(cluster.head)))
         if what.startswith("comparing outputs") and not killed:
-            victim = ray_workers()[0]
+            victim = ray_workers(cluster.head)[0]
             killed.append(victim.pid)
             victim.kill()
 
@@ -246,7 +254,7 @@ def test_a_killed_ray_worker_costs_time_and_no_sample(
         task="classification",
         progress=progress,
         engine="ray",
-        ray_address=cluster,
+        ray_address=cluster.address,
         measurements=("latency", "divergence", "accuracy"),
         time_budget_s=0.5,
     )
@@ -262,7 +270,7 @@ def test_a_killed_ray_worker_costs_time_and_no_sample(
 
 
 def test_a_model_that_crashes_on_a_sample_ends_as_it_does_here(
-    tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "deadly.py").write_text(
         "import os\n"
@@ -277,7 +285,7 @@ def test_a_model_that_crashes_on_a_sample_ends_as_it_does_here(
         "metrics": ("deadly.py:score",),
     }
     here = audit(*DIGITS, **asked)
-    there = audit(*DIGITS, **asked, engine="ray", ray_address=cluster)
+    there = audit(*DIGITS, **asked, engine="ray", ray_address=cluster.address)
     assert here.error is not None
     assert here.error.exit == 4
     assert "SIGABRT" in here.error.message

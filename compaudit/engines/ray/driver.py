@@ -8,13 +8,15 @@ import secrets
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from compaudit.engines.ray.messages import Connection, Failure, Job, Status
-from compaudit.errors import CompauditError, RequestError
+from compaudit.engines.ray.messages import WHERE_IT_IS, Connection, Failure, Job, Status
+from compaudit.errors import CompauditError, MeasurementError, RequestError
 from compaudit.workers.workspace import Workspace
 
 __all__ = ["begin", "connect", "leave", "proceed"]
 
 _TURN_S = 0.2
+_JOIN_S = 15.0
+_REQUEST_S = 8
 # Tallies and pieces of files pass through it; Ray's least is 75 MiB.
 _STORE_BYTES = 200 * 2**20
 
@@ -38,6 +40,8 @@ def connect(workspace: Workspace, connection: Connection) -> None:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         os.environ.pop("RAY_ADDRESS", None)
         os.chdir(connection.folder)  # Ray's processes find modules where they start
+    else:
+        os.environ.setdefault("RAY_gcs_server_request_timeout_seconds", f"{_REQUEST_S}")
     import ray
 
     common = {"log_to_driver": False, "logging_level": logging.CRITICAL}
@@ -53,7 +57,17 @@ def connect(workspace: Workspace, connection: Connection) -> None:
                 **common,
             )
         else:
-            ray.init(address=connection.address, **common)
+            # It may try for minutes. Whoever gave the address ends this process then.
+            joining = ThreadPoolExecutor(1).submit(ray.init, address=connection.address, **common)
+            joining.result(_JOIN_S)
+    except TimeoutError as error:
+        raise RequestError(
+            f"the Ray cluster at {connection.address} does not answer within {_JOIN_S:.0f} s, "
+            "or something else listens there",
+            hint=WHERE_IT_IS,
+            code="no-ray-cluster",
+            stage="evaluate",
+        ) from error
     except (ConnectionError, RuntimeError, OSError, ValueError) as error:
         raise _no_cluster(connection, error) from error
 
@@ -94,6 +108,17 @@ class _Passing:
             return self._turn()
         except CompauditError as error:
             return Status(failure=Failure.of(error))
+        except Exception as error:
+            if not type(error).__module__.startswith("ray."):
+                raise
+            said = " ".join(str(error).split())
+            lost = MeasurementError(
+                f"the Ray cluster failed: {said}",
+                hint="`ray status` tells how it is",
+                code="ray-cluster-failed",
+                stage="evaluate",
+            )
+            return Status(failure=Failure.of(lost))
 
     def end(self) -> None:
         if self._fleet is not None:
@@ -121,7 +146,8 @@ class _Passing:
 
 
 def _no_cluster(connection: Connection, error: Exception) -> RequestError:
-    said = " ".join(str(error).split())
+    # Ray wraps what it found out into an error that says no more than that it failed.
+    said = " ".join(str(error.__cause__ or error).split())
     if "ersion mismatch" in said:
         return RequestError(
             f"the Ray cluster at {connection.address} runs other versions than this machine: "
@@ -137,10 +163,12 @@ def _no_cluster(connection: Connection, error: Exception) -> RequestError:
             code="no-ray-cluster",
             stage="evaluate",
         )
+    cause = f"the Ray cluster at {connection.address} cannot be joined: {said}"
+    if "o node info found" in said:
+        cause = f"this machine is no node of the Ray cluster at {connection.address}"
     return RequestError(
-        f"the Ray cluster at {connection.address} cannot be joined: {said}",
-        hint="this machine has to be one of its nodes: run "
-        f"`ray start --address={connection.address} --num-cpus=0` on it first",
+        cause,
+        hint=f"run `ray start --address={connection.address} --num-cpus=0` on this machine first",
         code="no-ray-cluster",
         stage="evaluate",
     )

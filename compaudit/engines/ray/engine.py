@@ -17,8 +17,8 @@ from compaudit import interruption
 from compaudit.engines.base import Pass, Seen, Tally
 from compaudit.engines.local import require_readable
 from compaudit.engines.ray.driver import begin, connect, leave, proceed
-from compaudit.engines.ray.messages import Connection, Job, Member, Status
-from compaudit.errors import CompauditError, MeasurementError, RequestError
+from compaudit.engines.ray.messages import WHERE_IT_IS, Connection, Job, Member, Status
+from compaudit.errors import RequestError
 from compaudit.models import open as models
 from compaudit.progress import Progress
 from compaudit.workers.limits import Limits
@@ -30,7 +30,6 @@ _STAGE = "evaluate"
 _DOING = "handing out shards"
 _NAME = "the Ray cluster"
 _REACH_S = 3.0
-_JOIN_S = 20.0
 _START_S = 120.0
 _UNLIMITED = 2**62
 _LONGEST_FOLDER = 36
@@ -146,10 +145,6 @@ class RayEngine:
         )
 
 
-_HINT = (
-    "give the address that `ray start --head` printed, HOST:6379 mostly; `ray status` tells "
-    "whether the cluster runs"
-)
 _GPUS = ("cuda", "tensorrt", "rocm", "migraphx")
 
 
@@ -164,26 +159,10 @@ def _joined(address: str | None, cpus: int, limits: Limits) -> Iterator[Worker]:
             short = "/tmp" if len(tempfile.gettempdir()) > _LONGEST_FOLDER - 20 else None
             folder = str(stack.enter_context(interruption.temporary_folder("compaudit-", short)))
         # Ray's own processes, and all the models that run here, are its children.
-        driver_limits = Limits(_JOIN_S if address else _START_S, _UNLIMITED, folder or None)
+        driver_limits = Limits(_START_S, _UNLIMITED, folder or None)
         with Worker(_NAME, driver_limits) as driver:
-            try:
-                driver.call("being joined", connect, Connection(address, cpus, folder))
-            except MeasurementError as error:
-                raise _silent(address, error) from error
+            driver.call("being joined", connect, Connection(address, cpus, folder))
             yield driver
-
-
-def _silent(address: str | None, error: MeasurementError) -> CompauditError:
-    """What listens at an address and is no Ray cluster costs the request, not a measurement."""
-    if address is None or error.code != "timeout":
-        return error
-    return RequestError(
-        f"what listens at the Ray address {address} does not answer as a Ray cluster does, within "
-        f"{_JOIN_S:.0f} s",
-        hint=_HINT,
-        code="no-ray-cluster",
-        stage=_STAGE,
-    )
 
 
 def _require_answer(address: str) -> None:
@@ -197,7 +176,7 @@ def _require_answer(address: str) -> None:
         reason = getattr(error, "strerror", None) or str(error) or "timed out"
         raise RequestError(
             f"nothing answers at the Ray address {address}: {reason.lower()}",
-            hint=_HINT,
+            hint=WHERE_IT_IS,
             code="no-ray-cluster",
             stage=_STAGE,
         ) from error

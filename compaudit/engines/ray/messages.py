@@ -11,7 +11,12 @@ from compaudit.errors import CompauditError, InternalError, MeasurementError, Re
 from compaudit.models.base import RunSettings, Source
 from compaudit.workers.limits import Limits
 
-__all__ = ["Connection", "Failure", "Job", "Member", "Status"]
+__all__ = ["WHERE_IT_IS", "Connection", "Failure", "Job", "Member", "Status"]
+
+WHERE_IT_IS = (
+    "give the address that `ray start --head` printed, HOST:6379 mostly; `ray status` tells "
+    "whether the cluster runs"
+)
 
 _KINDS: dict[str, type[CompauditError]] = {
     "request": RequestError,

@@ -24,7 +24,9 @@ def look_around(packages: Sequence[str]) -> Facts:
     ``machine`` is the same for processes under one running kernel, containers included; empty where
     the system has no such thing.
     """
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    # An empty folder, which an uninstalled package may leave, has a specification without a file.
+    specifications = {name: importlib.util.find_spec(name) for name in packages}
+    missing = [name for name, spec in specifications.items() if spec is None or spec.origin is None]
     try:
         version = str(importlib.import_module("compaudit.version").__version__)
     except ImportError:

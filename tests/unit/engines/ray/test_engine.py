@@ -1,5 +1,7 @@
 import importlib.util
+import os
 import socket
+import threading
 
 import pytest
 
@@ -9,6 +11,12 @@ from compaudit.engines.ray.engine import check
 from compaudit.engines.ray.messages import Connection, Failure
 from compaudit.errors import InternalError, MeasurementError, RequestError
 from compaudit.workers.workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Joining a cluster sets variables, in the process that is made for it."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
 
 
 def test_without_ray_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,6 +54,36 @@ def test_versions_that_differ_are_told_as_ray_tells_them(monkeypatch: pytest.Mon
         "started with: Ray: 2.40.0 Python: 3.12.1 This process on node 10.0.0.2 was started with: "
         "Ray: 2.60.0 Python: 3.11.7"
     )
+
+
+def test_this_machine_has_to_be_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+
+    def init(**options: object) -> None:
+        # What Ray 2.60 raises where no raylet runs beside it.
+        try:
+            raise RuntimeError(
+                "No node info found matching attributes: '' when trying to resolve node to "
+                "connect to."
+            )
+        except RuntimeError as error:
+            raise ConnectionError("Failed to connect to Ray cluster at 10.0.0.1:6379") from error
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(RequestError) as caught:
+        connect(Workspace(), Connection("10.0.0.1:6379"))
+    assert caught.value.message == "this machine is no node of the Ray cluster at 10.0.0.1:6379"
+    assert "ray start --address=10.0.0.1:6379 --num-cpus=0" in caught.value.hint
+
+
+def test_a_cluster_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    given_up = threading.Event()
+    monkeypatch.setattr(ray, "init", lambda **options: given_up.wait(60))
+    monkeypatch.setattr("compaudit.engines.ray.driver._JOIN_S", 0.05)
+    with pytest.raises(RequestError, match="does not answer within 0 s, or something else"):
+        connect(Workspace(), Connection("10.0.0.1:6379"))
+    given_up.set()
 
 
 @pytest.mark.parametrize(
