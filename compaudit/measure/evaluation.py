@@ -15,6 +15,7 @@ from compaudit.errors import RequestError
 from compaudit.measure.accuracy import TASKS, choose_task
 from compaudit.measure.batches import evaluation_batch
 from compaudit.measure.meaning import DECIDING_SAMPLES, Meaning
+from compaudit.measure.numerical import NotNumbers
 from compaudit.measure.outputs import Renaming
 from compaudit.measure.recipe import NO_TAPS, Question, Recipe, Taps
 from compaudit.measure.scout import Scout
@@ -39,6 +40,7 @@ class Evaluated:
     Attributes:
         worst: the samples that suffered most, the worst first.
         broken: the samples that could not be read, by index, and why.
+        not_numbers: an output that could not be compared, since it holds none.
     """
 
     divergence: Divergence | None
@@ -46,6 +48,7 @@ class Evaluated:
     skipped: list[Skipped]
     worst: list[WorstSample] = field(default_factory=list)
     broken: Mapping[int, str] = field(default_factory=dict)
+    not_numbers: NotNumbers | None = None
 
 
 class Evaluation:
@@ -140,7 +143,8 @@ class Evaluation:
             accuracy, reasons = self._tally.accuracy()
             skipped += reasons
         worst = self._tally.worst(self._samples.dataset.name_of)
-        return Evaluated(divergence, accuracy, skipped, worst, self._broken)
+        not_numbers = self._tally.not_numbers()
+        return Evaluated(divergence, accuracy, skipped, worst, self._broken, not_numbers)
 
     def _find_out(self, engine: Engine, whole: Pass) -> Recipe:
         """What the outputs mean, by the first samples that can be read; a few mostly do."""
