@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compaudit.config import Config
+from compaudit.errors import MeasurementError
 from compaudit.execution.crew import Crew, Subject
 from compaudit.execution.evaluating import evaluate
 from compaudit.execution.keeping import Keeper
@@ -19,6 +20,7 @@ from compaudit.pair import Pair, Side
 from compaudit.progress import Progress
 from compaudit.results.placement import Fallback
 from compaudit.timing import Timing, turn
+from compaudit.units import format_count
 from compaudit.workers.limits import Limits
 from compaudit.workers.worker import Worker
 
@@ -148,6 +150,31 @@ class Execution:
                 self._keeper,
             )
             self.evaluated = evaluated or self.evaluated
+        self._fail_where_not_numbers()
+
+    def _fail_where_not_numbers(self) -> None:
+        """An output of NaN fails the audit; all that can be measured in spite of it still is.
+
+        Unless the inputs were made up, and the original gives no numbers for them either.
+        """
+        found = self.evaluated.not_numbers
+        if found is None or self.samples is None:
+            return
+        if self.samples.request.uri is None and not found.worse:
+            return
+        source = self._pair.original.source if not found.worse else self._pair.compressed.source
+        first = "" if found.sample is None else f", first for sample {found.sample}"
+        values = "1 value" if found.count == 1 else f"{format_count(found.count)} values"
+        self._pair.errors.append(
+            MeasurementError(
+                f"{source.label} gave {values} in output {found.output!r} that are no numbers "
+                f"(NaN or infinite){first}",
+                hint="finding CA402 says more; no figure is averaged over them",
+                code="outputs-not-numbers",
+                model=source.spec,
+                stage="evaluate",
+            )
+        )
 
     def _profile(self) -> None:
         """Find out where their time goes, where that was asked for or something fell back."""

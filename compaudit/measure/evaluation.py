@@ -15,6 +15,7 @@ from compaudit.errors import RequestError
 from compaudit.measure.accuracy import TASKS, choose_task
 from compaudit.measure.batches import evaluation_batch
 from compaudit.measure.meaning import DECIDING_SAMPLES, Meaning
+from compaudit.measure.numerical import NotNumbers
 from compaudit.measure.outputs import Renaming
 from compaudit.measure.pictures import with_images
 from compaudit.measure.recipe import NO_TAPS, Question, Recipe, Taps
@@ -42,6 +43,7 @@ class Evaluated:
         worst: the samples that suffered most, the worst first.
         broken: the samples that could not be read, by index, and why.
         extremes: the ends of every output, of the original and of the compressed model.
+        not_numbers: an output that could not be compared, since it holds none.
     """
 
     divergence: Divergence | None
@@ -50,6 +52,7 @@ class Evaluated:
     worst: list[WorstSample] = field(default_factory=list)
     broken: Mapping[int, str] = field(default_factory=dict)
     extremes: Mapping[str, tuple[Extremes, Extremes]] = field(default_factory=dict)
+    not_numbers: NotNumbers | None = None
 
 
 class Evaluation:
@@ -164,8 +167,15 @@ class Evaluation:
             skipped += reasons
         worst = self._tally.worst(self._samples.dataset.name_of)
         worst = with_images(worst, self._samples)
-        extremes = self._tally.extremes()
-        return Evaluated(divergence, accuracy, skipped, worst, self._broken, extremes)
+        return Evaluated(
+            divergence,
+            accuracy,
+            skipped,
+            worst,
+            self._broken,
+            self._tally.extremes(),
+            self._tally.not_numbers(),
+        )
 
     def _find_out(self, engine: Engine, whole: Pass) -> Recipe:
         """What the outputs mean, by the first samples that can be read; a few mostly do."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from compaudit.config import Which
 from compaudit.results import OutputError
 
-__all__ = ["NumericalError"]
+__all__ = ["NotNumbers", "NumericalError"]
 
 _FIGURES = ("max_abs_error", "mean_abs_error", "sqnr_db", "cosine")
 
@@ -20,6 +22,34 @@ _BLOCK_ELEMENTS = 2**15
 _RUN = 512
 
 _MOST_LISTED = 3
+
+
+class NotNumbers(msgspec.Struct, frozen=True):
+    """An output that NaN or infinities leave without a figure.
+
+    Attributes:
+        output: its name, the original's.
+        which: the model to look at: the compressed one where it has more of them.
+        count: how many that model gives.
+        sample: the first in which they are; None where both have the same and nothing else.
+    """
+
+    output: str
+    which: Which
+    count: int
+    sample: int | None
+
+    @classmethod
+    def of(cls, output: str, error: OutputError, samples: list[int]) -> NotNumbers:
+        """What the figures of an output and its first broken samples say."""
+        original, compressed = error.nonfinite_original, error.nonfinite_compressed
+        which: Which = "compressed" if compressed > original else "original"
+        return cls(output, which, max(original, compressed), next(iter(samples), None))
+
+    @property
+    def worse(self) -> bool:
+        """Whether the compressed model has more of them than the original."""
+        return self.which == "compressed"
 
 
 class NumericalError:

@@ -17,7 +17,7 @@ from compaudit.measure.accuracy.custom import CustomMeter, bare_accuracy
 from compaudit.measure.divergence import AVERAGES, ClassDivergence
 from compaudit.measure.embeddings import EmbeddingMeter
 from compaudit.measure.extremes import ExtremeCount
-from compaudit.measure.numerical import NumericalError
+from compaudit.measure.numerical import NotNumbers, NumericalError
 from compaudit.measure.outputs import OutputPair, check_shapes
 from compaudit.measure.recipe import Recipe
 from compaudit.measure.rows import scored_samples, scored_tokens
@@ -180,6 +180,16 @@ class EvaluationTally:
             for name, (original, compressed) in found.items()
             if original is not None and compressed is not None
         }
+
+    def not_numbers(self) -> NotNumbers | None:
+        """The output that leaves no figure, since a model gives NaN or infinities; None mostly."""
+        found = [
+            NotNumbers.of(name, error, self._numerical[name].broken_samples)
+            for name, (error, _) in self._errors().items()
+            if error.max_abs_error is None
+            and (error.nonfinite_original or error.nonfinite_compressed)
+        ]
+        return max(found, key=lambda one: one.worse, default=None)
 
     def worst(self, name_of: Callable[[int], str]) -> list[WorstSample]:
         """The samples that suffered most; `name_of` is what the data calls a sample."""

@@ -175,9 +175,13 @@ class RowComparer:
         np.multiply(d, d, out=z)
         apart = z >= NEAR**2
         share = np.count_nonzero(apart) / max(1, q.size)
-        series, odd = (_SHORT, apart) if share < 0.1 else (_LONG, z >= _MIDDLE**2)
-        if share > 0.7:
-            series, odd = None, ~apart
+        series: _Series | None = None
+        if share < 0.1:
+            series, odd = _SHORT, apart
+        elif share < 0.7:
+            series, odd = _LONG, z >= _MIDDLE**2
+        else:
+            odd = ~apart
         places = np.flatnonzero(odd)
         if len(places):
             self._add_few(figures, places, d, q, p, near=series is None)

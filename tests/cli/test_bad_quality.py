@@ -80,7 +80,11 @@ BROKEN: dict[str, tuple[tuple[str, ...], str, str]] = {
         "no whole number",
         "--task regression",
     ),
-    "negative classes": (("--data", "negative.npz"), "-1 is negative", "start at 0"),
+    "negative classes": (
+        ("--data", "negative.npz"),
+        "is -1, and no class is negative",
+        "start at 0",
+    ),
     "targets that are NaN": (("--data", "nan_targets.npz"), "NaN", "no right answer"),
     "targets of another size": (
         ("--data", "other_targets.npz"),

@@ -54,6 +54,10 @@ COMPARED = {
     "noisy original": ("noisy.onnx", "tame.onnx", *DIVERGENCE),
     "reshaping": ("reshaping.onnx", "reshaping.onnx", *DIVERGENCE),
     "nan in the compressed": ("classes.onnx", "nan.onnx", *DIVERGENCE, *GATE, *GATE_MEAN),
+    "nan beside a gate that passes": (
+        *("classes.onnx", "nan.onnx", *DIVERGENCE),
+        *("--require", "compressed.file_bytes <= 1 MB"),
+    ),
     "nan in the original": ("nan.onnx", "classes.onnx", *DIVERGENCE, *GATE, *GATE_MEAN),
     "nan in both": ("nan.onnx", "nan.onnx", *DIVERGENCE, *GATE, *GATE_MEAN),
     "infinities in both": ("infinite.onnx", "infinite.onnx", *DIVERGENCE, *GATE),
@@ -95,19 +99,20 @@ def test_an_output_whose_shape_changes(compared: dict[str, Outcome]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "severity"),
+    ("case", "severity", "fails"),
     [
-        ("nan in the compressed", "error"),
-        ("nan in the original", "warning"),
-        ("nan in both", "error"),
-        ("infinities in both", "error"),
+        ("nan in the compressed", "error", True),
+        # The inputs are made up, and the original gives no numbers for them either.
+        ("nan in the original", "warning", False),
+        ("nan in both", "error", False),
+        ("infinities in both", "error", False),
     ],
 )
 def test_outputs_that_are_no_numbers_pass_no_gate(
-    compared: dict[str, Outcome], case: str, severity: str
+    compared: dict[str, Outcome], case: str, severity: str, fails: bool
 ) -> None:
     outcome = compared[case]
-    report = outcome.done(code=3)
+    report = outcome.broke("nan.onnx gave") if fails else outcome.done(code=3)
     assert findings_of(report)["CA402"]["severity"] == severity
     statuses = {check["status"] for check in report["gate"]["checks"]}
     assert statuses <= {"inconclusive", "not_measured"}
@@ -121,6 +126,17 @@ def test_outputs_that_are_no_numbers_pass_no_gate(
         pytest.fail(f"{constant} in the report of {case}")
 
     json.loads(outcome.stdout, parse_constant=refuse)
+
+
+def test_outputs_that_are_no_numbers_fail_the_audit(compared: dict[str, Outcome]) -> None:
+    """Whatever is required; and what else was measured is there."""
+    outcome = compared["nan beside a gate that passes"]
+    report = outcome.broke(
+        "nan.onnx gave", "in output 'logits'", "first for sample 0", hint="CA402"
+    )
+    assert report["gate"]["status"] == "passed"
+    assert report["error"]["code"] == "outputs-not-numbers"
+    assert report["divergence"]["samples"] > 0
 
 
 def test_a_budget_that_holds_no_pilot(compared: dict[str, Outcome]) -> None:

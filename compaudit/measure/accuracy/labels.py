@@ -94,11 +94,12 @@ def _check_classes(labels: NDArray[Any], start: int | None) -> None:
         place = int(negative[0])
         if labels[place] == NO_ANSWER:
             raise _refused(
-                f"the label {_at(start, place)}{NO_ANSWER} says that there is no right answer",
+                f"the label{_of(start, place)} is {NO_ANSWER}, which says that there is no right "
+                "answer",
                 "leave such samples out of the data",
             )
         raise RequestError(
-            f"the label {_at(start, place)}{int(labels[place])} is negative, and no class",
+            f"the label{_of(start, place)} is {int(labels[place])}, and no class is negative",
             hint="labels are class indices that start at 0; check how they were made",
             code="labels-out-of-range",
             stage="data",
@@ -113,7 +114,8 @@ def _check_whole(labels: NDArray[Any], start: int | None) -> None:
     if len(wrong):
         place = int(wrong[0])
         raise _refused(
-            f"the label {_at(start, place)}{labels[place]:g} is no whole number, and so no class",
+            f"the label{_of(start, place)} is {labels[place]:g}, which is no whole number, and so "
+            "no class",
             "leave out the samples that have no right answer"
             if not np.isfinite(labels[place])
             else "save class indices, or say --task regression",
@@ -127,15 +129,15 @@ def _check_numbers(labels: NDArray[Any]) -> None:
             "predict",
             "save class indices as whole numbers that start at 0",
         )
-    if not np.isfinite(labels).all():
+    if lost := int(np.count_nonzero(~np.isfinite(labels))):
         raise _refused(
-            f"{np.count_nonzero(~np.isfinite(labels))} labels are NaN or infinite",
+            f"{'1 label is' if lost == 1 else f'{lost} labels are'} NaN or infinite",
             "leave out the samples that have no right answer",
         )
 
 
-def _at(start: int | None, place: int) -> str:
-    return "" if start is None else f"of sample {start + place}, "
+def _of(start: int | None, place: int) -> str:
+    return "" if start is None else f" of sample {start + place}"
 
 
 def _described(labels: NDArray[Any]) -> str:

@@ -99,10 +99,14 @@ def errors_of(
     def error(values: Any, name: str) -> NDArray[np.float64]:
         given = _flat(values)
         if given.shape != truth.shape:
+            numbers = "1 number" if truth.shape[1] == 1 else f"{truth.shape[1]} numbers"
+            # NaN is not whole, and warns of nothing.
+            classes = truth.shape[1] == 1 and bool((truth == np.rint(truth)).all())
             raise RequestError(
-                f"the labels have {truth.shape[1]} numbers a sample and the output {name!r} has "
-                f"{given.shape[1]}",
-                hint="give one number for each element of the output, or another --task",
+                f"the labels have {numbers} a sample, and the output {name!r} has {given.shape[1]}",
+                hint="all are whole numbers: if they are classes, say --task classification"
+                if classes
+                else "give one number for each element of the output, or another --task",
                 code="labels-do-not-fit",
                 stage="evaluate",
             )

@@ -29,6 +29,8 @@ def verdict_notes(report: Comparison) -> tuple[Note, ...]:
     notes = []
     if report.error is not None:
         label = "died" if report.error.exit == _DIED else "refused"
+        if report.error.code == "outputs-not-numbers":
+            label = "failed"
         notes.append(Note(label, report.error.message, report.error.hint, "bad"))
     notes.append(_size_verdict(report))
     if report.delta is not None:

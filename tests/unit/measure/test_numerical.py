@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compaudit.measure import numerical
-from compaudit.measure.numerical import NumericalError
+from compaudit.measure.numerical import NotNumbers, NumericalError
 from compaudit.results import OutputError
 
 
@@ -183,3 +183,18 @@ def test_numbers_too_large_to_square() -> None:
     error, reasons = measured([1e200], [2e200])
     assert error.sqnr_db is None
     assert len(reasons) == 4
+
+
+@pytest.mark.parametrize(
+    ("bad", "which", "count"),
+    [((0, 3), "compressed", 3), ((4, 3), "original", 4), ((2, 2), "original", 2)],
+)
+def test_which_model_gives_no_numbers(bad: tuple[int, int], which: str, count: int) -> None:
+    a, b = np.zeros((10, 2)), np.zeros((10, 2))
+    a[5 : 5 + bad[0], 0] = np.nan
+    b[5 : 5 + bad[1], 1] = np.inf
+    error = NumericalError()
+    error.update(a, b, np.arange(100, 110))
+    found = NotNumbers.of("y", error.result()[0], error.broken_samples)
+    assert (found.which, found.count, found.sample) == (which, count, 105)
+    assert found.worse == (which == "compressed")

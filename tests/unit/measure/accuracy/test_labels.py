@@ -105,12 +105,13 @@ def test_negative_labels() -> None:
 @pytest.mark.parametrize(("bad", "shown"), [(np.nan, "nan"), (np.inf, "inf"), (0.5, "0.5")])
 def test_floats_that_are_no_classes(bad: float, shown: str) -> None:
     error = refused("classification", [0.0, bad])
-    assert f"of sample 1, {shown}" in error.message
+    assert f"of sample 1 is {shown}, which is no whole number" in error.message
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_numbers_that_are_not_finite(bad: float) -> None:
-    assert "1 labels are NaN or infinite" in refused("auto", [0.5, bad, 1.5]).message
+    assert "1 label is NaN or infinite" in refused("auto", [0.5, bad, 1.5]).message
+    assert "2 labels are NaN or infinite" in refused("auto", [0.5, bad, bad]).message
 
 
 @pytest.mark.parametrize("task", ["auto", "classification", "regression"])

@@ -153,10 +153,20 @@ def test_what_is_not_a_number_leaves_no_figure(which: int, bad: float) -> None:
 
 def test_labels_of_another_size() -> None:
     a, b, _ = given(40, 3)
-    with pytest.raises(RequestError, match="2 numbers a sample and the output 'y' has 3") as caught:
+    with pytest.raises(
+        RequestError, match="2 numbers a sample, and the output 'y' has 3"
+    ) as caught:
         measured(a, b, np.zeros((40, 2)))
     assert caught.value.code == "labels-do-not-fit"
-    assert caught.value.hint
+    assert "one number for each element" in caught.value.hint
+
+
+@pytest.mark.parametrize(("label", "advice"), [(2.0, "--task classification"), (2.5, "one number")])
+def test_classes_that_were_saved_as_floats(label: float, advice: str) -> None:
+    a, b, _ = given(40, 3)
+    with pytest.raises(RequestError, match="1 number a sample, and") as caught:
+        measured(a, b, np.full(40, label))
+    assert advice in caught.value.hint
 
 
 # -------------------------------------------------------------------------- the interval of r²
