@@ -154,9 +154,9 @@ def _html(report: Report, view: View, surface: _Surface) -> bytes:
 
     if isinstance(report, ErrorReport):
         return b""
-    if not isinstance(report, Comparison):
+    if not isinstance(report, Comparison | Ranking):
         raise RequestError(
-            "HTML shows audits only",
+            "HTML shows audits and rankings only",
             hint="choose another format: " + ", ".join(name for name in FORMATS if name != "html"),
             code="html-of-audits-only",
         )

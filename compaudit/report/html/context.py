@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from compaudit.report.rows.base import Section, columns
-from compaudit.results import Comparison
+from compaudit.results import Comparison, Ranking
 from compaudit.units import NOT_MEASURED, format_bytes, format_count
 
 __all__ = ["environment_section", "reproduction_section"]
 
 
-def environment_section(report: Comparison) -> Section:
+def environment_section(report: Comparison | Ranking) -> Section:
     """The machine and the software."""
     found = report.environment
     steal, quota = found.steal_percent, found.cpu_quota

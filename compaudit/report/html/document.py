@@ -7,12 +7,13 @@ import hashlib
 import json
 from importlib.resources import files
 from importlib.util import find_spec
+from typing import Any
 
 from compaudit.errors import RequestError
 from compaudit.report.html.context import environment_section, reproduction_section
 from compaudit.report.rows.base import Page
 from compaudit.report.rows.worst import worst_section
-from compaudit.results import Comparison, encode_report
+from compaudit.results import Comparison, Ranking, encode_report
 from compaudit.units import without_controls
 
 __all__ = ["render_html", "require_libraries"]
@@ -36,8 +37,8 @@ def require_libraries() -> None:
             )
 
 
-def render_html(report: Comparison, page: Page) -> bytes:
-    """An audit as one HTML file, UTF-8, that opens without a network.
+def render_html(report: Comparison | Ranking, page: Page) -> bytes:
+    """An audit or a ranking as one HTML file, UTF-8, that opens without a network.
 
     Args:
         report: figures of the charts, and the JSON that can be saved from the page.
@@ -49,8 +50,6 @@ def render_html(report: Comparison, page: Page) -> bytes:
     require_libraries()
     import jinja2
 
-    from compaudit.report.html.charts import charts_of
-
     style, script = (_file(name).strip() for name in ("report.css", "save.js"))
     environment = jinja2.Environment(
         autoescape=True,
@@ -60,15 +59,9 @@ def render_html(report: Comparison, page: Page) -> bytes:
         keep_trailing_newline=True,
         finalize=_clean,
     )
-    main, *others = page.sections or (None,)
-    worst = worst_section(report)
     text = environment.from_string(_file("report.html.jinja")).render(
         page=page,
-        main=main,
-        charts=charts_of(report),
-        worst=worst,
-        others=[section for section in others if section != worst],
-        context=(environment_section(report), reproduction_section(report)),
+        **_parts(report, page),
         style=style,
         script=script,
         style_hash=_hash(style),
@@ -76,6 +69,32 @@ def render_html(report: Comparison, page: Page) -> bytes:
         json=_embedded(report),
     )
     return text.encode("utf-8", "replace")
+
+
+def _parts(report: Comparison | Ranking, page: Page) -> dict[str, Any]:
+    """The tables and the charts."""
+    main, *others = page.sections or (None,)
+    if isinstance(report, Ranking):
+        from compaudit.report.html.ranking import hashes_section
+        from compaudit.report.html.tradeoff import tradeoff_charts
+
+        return {
+            "main": main,
+            "charts": tradeoff_charts(report),
+            "worst": None,
+            "others": others,
+            "context": (environment_section(report), hashes_section(report)),
+        }
+    from compaudit.report.html.charts import charts_of
+
+    worst = worst_section(report)
+    return {
+        "main": main,
+        "charts": charts_of(report),
+        "worst": worst,
+        "others": [section for section in others if section != worst],
+        "context": (environment_section(report), reproduction_section(report)),
+    }
 
 
 def _file(name: str) -> str:
@@ -94,7 +113,7 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _embedded(report: Comparison) -> str:
+def _embedded(report: Comparison | Ranking) -> str:
     """The report's JSON without any letter that could end its element; still the same JSON."""
     value = json.loads(encode_report(report))
     text = json.dumps(value, separators=(",", ":"))  # ASCII: escapes U+2028 too
