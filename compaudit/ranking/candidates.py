@@ -20,6 +20,7 @@ __all__ = ["Listed", "find_candidates"]
 
 _PATTERN = frozenset("*?[")
 _LIST = ".toml"
+_OF_A_MODEL = ("config.json", "*.index.json")
 _NOTHING_SET = ModelOptions()
 
 
@@ -132,6 +133,10 @@ def _from_list(path: Path) -> Iterator[_Named]:
 
 
 def _is_model(spec: str) -> bool:
+    """Whether it is one by its content; a folder is where it says so itself, as Hugging Face's."""
+    path = Path(spec)
+    if path.is_dir():
+        return any(True for mark in _OF_A_MODEL for _ in path.glob(mark))
     try:
         models.recognise(spec)
     except RequestError:

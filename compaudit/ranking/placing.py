@@ -59,7 +59,8 @@ def place(
     """Place the original and all candidates that have a figure on every axis.
 
     Args:
-        audits: each candidate's comparison with the original, by its label.
+        audits: each candidate's comparison with the original, by its label, of those with which
+            nothing went wrong.
         traces: of the experiments; see `compaudit.timing.several`.
         confidence: with which everything that is said of the front holds together.
         resolution: of δ, which its margin is no narrower than one and a half times.
@@ -80,7 +81,8 @@ def place(
     comparisons = sum(several if metric == "delta" else len(standing) - 1 for metric in uncertain)
     sure = bonferroni(confidence, comparisons)
     between = _between(times, [one for one in audits if one in timed], confidence, sure)
-    if len(standing) < 2:
+    # Along a single axis the front is the first in it, which no one needs to be told.
+    if len(standing) < 2 or len(wanted) < 2:
         return Placed(None, {}, between)
     axes = [_axis(metric, audits, times, sure, confidence, resolution) for metric in wanted]
     places = front(

@@ -88,7 +88,8 @@ def rank(
             story.evaluate()
             story.time()
         audits = story.audits(requirements)
-        placed = place(audits, story.traces, config.confidence, config.resolution)
+        sound = {one.label: audits[one.label] for one in story.contenders if not one.errors}
+        placed = place(sound, story.traces, config.confidence, config.resolution)
         rows = [
             candidate_of(
                 one.label,

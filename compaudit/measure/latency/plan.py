@@ -150,12 +150,15 @@ def default_budget_s(models: int) -> float:
 def grant_budget(asked_s: float | None, setup_s: float, arms: tuple[ArmCost, ...]) -> float:
     """The time budget: as asked; else the default, up to four times that where the models need it.
 
-    They need what holds a full pilot and the sentinel, and of what the sentinel is a quarter.
+    They need what holds a full pilot and the sentinel, and of what the sentinel is a quarter. Of
+    more than two models the pilot has the fewest rounds: on a busy machine starting them all takes
+    most of an epoch, and should not take four times as long because of it.
     """
     if asked_s is not None:
         return asked_s
     default_s = default_budget_s(len(arms))
-    pilot_s = _PILOT_EPOCHS * _steps(arms)[0].epoch_s(setup_s, arms)
+    pilot = _steps(arms)[0] if len(arms) <= 2 else _Step(_PILOT_EPOCHS, _QUADS[-1])
+    pilot_s = _PILOT_EPOCHS * pilot.epoch_s(setup_s, arms)
     sentinel_s = _sentinel_s(setup_s, arms)
     needed_s = max(pilot_s + sentinel_s, sentinel_s / SENTINEL_SHARE)
     most_s = default_s * SLOW_MODEL_TIME_BUDGET_S / DEFAULT_TIME_BUDGET_S

@@ -112,6 +112,13 @@ class TestBudget:
         assert grant_budget(None, 4.0, slow) == 360
         assert grant_budget(10.0, 4.0, slow) == 10
 
+    def test_a_slow_start_gets_six_epochs_of_two_rounds_and_the_sentinel(self) -> None:
+        fast = (ArmCost(0.004),) * 12
+        block_s = 9 * 0.004
+        pilot_s = 6 * (20.0 + 2 * 2 * 12 * block_s)
+        sentinel_s = 4 * (20.0 / 6 + 2 * 4 * block_s)
+        assert grant_budget(None, 20.0, fast) == pytest.approx(pilot_s + sentinel_s)
+
     def test_the_sentinel_takes_the_start_of_two_models_only(self) -> None:
         arms = (ArmCost(0.004),) * 12
         # Two quads of blocks of 8 + 1 calls of 4 ms, and a sixth of the start.

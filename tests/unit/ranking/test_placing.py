@@ -1,0 +1,193 @@
+"""Who is on the front: intervals that hold together, from real schedules on a fake clock."""
+
+import math
+from itertools import combinations
+
+import canned
+import msgspec
+import numpy as np
+import pytest
+from scipy import stats
+from synthetic_machine import SyntheticMachine, experiment, lognormal, several
+
+from compaudit.measure.latency.trace import Trace
+from compaudit.ranking.placing import Placed, Times, place
+from compaudit.results import Comparison, Equivalence, Flips
+
+
+def timed(noise: float = 0.002, **call_s: float) -> Trace:
+    machine = SyntheticMachine(
+        several(**call_s), setup_s=0.5, process_noise=lognormal(noise), whole_blocks=True
+    )
+    return machine.run(experiment(80.0, models=tuple(call_s)))
+
+
+def audit(
+    *, file_bytes: float, broken: int = 3, fixed: int = 3, samples: int = 10_000, kl: float = 0.01
+) -> Comparison:
+    """An audit with α = 1000 / file_bytes and top-1 of 90 % before; 0.5 pp are the margin."""
+    found = canned.comparison()
+    assert found.accuracy is not None
+    before = round(0.9 * samples)
+    top1 = canned.metric(before / samples, (before - broken + fixed) / samples, -0.01, 0.01, 0.5)
+    equivalence = Equivalence(metric="top1", margin=0.005, status="undecided", samples=None)
+    accuracy = msgspec.structs.replace(
+        found.accuracy,
+        samples=samples,
+        top1=top1,
+        flips=Flips(broken=broken, fixed=fixed),
+        equivalence=equivalence,
+    )
+    return msgspec.structs.replace(
+        found,
+        alpha=msgspec.structs.replace(found.alpha, file_bytes=1000 / file_bytes),
+        accuracy=accuracy,
+        divergence=msgspec.structs.replace(found.divergence, kl=canned.distribution(kl)),
+    )
+
+
+def stand(placed: Placed) -> dict[str, tuple[bool, bool]]:
+    return {name: (one.on_front, one.sure) for name, one in placed.standings.items()}
+
+
+class TestFront:
+    def test_smaller_faster_and_as_good_dominates(self) -> None:
+        trace = timed(original=0.010, good=0.005, bad=0.010, small=0.012)
+        audits = {
+            "good": audit(file_bytes=400),
+            "bad": audit(file_bytes=500),
+            "small": audit(file_bytes=100, broken=900, fixed=0),
+        }
+        placed = place(audits, [trace], 0.95, 0.03)
+        assert stand(placed) == {
+            "good": (True, True),  # the fastest for sure, and no smaller one is as good
+            "bad": (False, True),
+            "small": (True, True),  # the smallest
+        }
+        assert placed.standings["bad"].dominated_by == ["good"]
+        assert placed.front is not None
+        assert placed.front.original is not None
+        # As fast and as good as the original, "bad" is half its size.
+        assert placed.front.original.dominated_by == ["good", "bad"]
+        assert [axis.metric for axis in placed.front.axes] == [
+            "accuracy.top1",
+            "delta",
+            "alpha.file_bytes",
+        ]
+        # Six pairs of four models' times, and three candidates' quality.
+        assert placed.front.comparisons == 6 + 3
+
+    def test_a_slow_machine_decides_nothing_that_size_does_not(self) -> None:
+        """Processes differ by 30 %: what is as fast is not shown to be."""
+        trace = timed(0.3, original=0.010, good=0.010, bad=0.010)
+        audits = {"good": audit(file_bytes=400), "bad": audit(file_bytes=500)}
+        placed = place(audits, [trace], 0.95, 0.03)
+        assert stand(placed)["bad"] == (True, False)
+
+    def test_few_samples_leave_quality_open(self) -> None:
+        """100 samples cannot show that no more than 0.5 pp are lost."""
+        trace = timed(original=0.010, good=0.005, bad=0.010)
+        few = {"broken": 0, "fixed": 0, "samples": 100}
+        audits = {
+            "good": audit(file_bytes=400, **few),
+            "bad": audit(file_bytes=500, **few),
+        }
+        assert stand(place(audits, [trace], 0.95, 0.03))["bad"] == (True, False)
+
+    def test_without_labels_the_divergence_is_the_quality(self) -> None:
+        trace = timed(original=0.010, near=0.005, far=0.006)
+        audits = {
+            name: msgspec.structs.replace(audit(file_bytes=400, kl=kl), accuracy=None)
+            for name, kl in (("near", 0.001), ("far", 0.1))
+        }
+        placed = place(audits, [trace], 0.95, 0.03)
+        assert placed.front is not None
+        assert placed.front.axes[0].metric == "divergence.kl.mean"
+        assert placed.front.axes[0].better == "lower"
+        assert stand(placed) == {"near": (True, True), "far": (False, True)}
+
+    def test_untimed_models_are_placed_by_the_rest(self) -> None:
+        audits = {
+            "small": audit(file_bytes=100),
+            "large": audit(file_bytes=200, broken=900, fixed=0),
+        }
+        placed = place(audits, [], 0.95, 0.03)
+        assert placed.front is not None
+        assert [axis.metric for axis in placed.front.axes] == ["accuracy.top1", "alpha.file_bytes"]
+        assert placed.standings["large"].dominated_by == ["small"]
+        assert placed.between == []
+
+    def test_one_without_a_figure_is_placed_nowhere_and_the_others_are(self) -> None:
+        trace = timed(original=0.010, timed=0.005)
+        audits = {"timed": audit(file_bytes=400), "died": audit(file_bytes=100)}
+        placed = place(audits, [trace], 0.95, 0.03)
+        assert set(placed.standings) == {"timed"}
+
+    def test_nothing_measured_is_no_front(self) -> None:
+        assert place({}, [], 0.95, 0.03).front is None
+
+    def test_figures_of_the_axes_have_intervals_that_hold_together(self) -> None:
+        """Bonferroni over one pair's time and one candidate's quality: 97.5 % each."""
+        trace = timed(0.01, original=0.010, good=0.005)
+        counts = {"broken": 40, "fixed": 10, "samples": 2_000}
+        placed = place({"good": audit(file_bytes=400, **counts)}, [trace], 0.95, 0.03)
+        axes = placed.standings["good"].axes
+        assert placed.front is not None
+        assert placed.front.comparisons == 2
+        assert axes["alpha.file_bytes"].low == axes["alpha.file_bytes"].high == 2.5
+        # Newcombe's interval is close to Wald's at these counts: 1.5 pp ± 2.24 standard errors.
+        z = stats.norm.ppf(1 - 0.025 / 2)
+        spread = z * math.sqrt(50 / 2000 - (30 / 2000) ** 2) / math.sqrt(2000)
+        top1 = axes["accuracy.top1"]
+        assert top1.value == pytest.approx(0.885)
+        assert top1.low == pytest.approx(0.885 - spread, abs=0.001)
+        assert top1.high == pytest.approx(0.885 + spread, abs=0.001)
+
+
+class TestTimes:
+    TRACE = timed(0.01, original=0.010, a=0.005, b=0.004)
+
+    def test_candidates_are_compared_in_their_rounds(self) -> None:
+        placed = place(
+            {"a": audit(file_bytes=1), "b": audit(file_bytes=2)}, [self.TRACE], 0.95, 0.03
+        )
+        (pair,) = placed.between
+        assert (pair.first, pair.second, pair.paired) == ("a", "b", True)
+        assert pair.delta.value == pytest.approx(1.25, rel=0.02)
+        assert pair.simultaneous.low < pair.delta.low  # type: ignore[operator]
+        assert pair.delta.high < pair.simultaneous.high  # type: ignore[operator]
+
+    def test_exchanging_two_inverts_the_ratio(self) -> None:
+        times = Times([self.TRACE])
+        there, back = times.delta("a", "b"), times.delta("b", "a")
+        assert there is not None
+        assert back is not None
+        assert there.value == pytest.approx(1 / back.value)
+        assert there.low == pytest.approx(1 / back.high)  # type: ignore[operator]
+
+    def test_paired_is_sharper_than_two_intervals_against_the_original(self) -> None:
+        """When the original's process differs, both δ move alike, and their ratio does not."""
+        machine = SyntheticMachine(several(original=0.010, a=0.005, b=0.004), whole_blocks=True)
+        random = np.random.default_rng(0)
+        machine.places = lambda epoch, place: math.exp(
+            random.normal(0, 0.05 if place == 0 else 0.002)
+        )
+        times = Times([machine.run(experiment(60.0, models=("original", "a", "b")))])
+        widths = {
+            pair: math.log(found.high / found.low)  # type: ignore[operator]
+            for pair in combinations(("original", "a", "b"), 2)
+            if (found := times.delta(*pair)) is not None
+        }
+        assert widths["a", "b"] < 0.2 * widths["original", "a"]
+
+    def test_candidates_of_two_groups_are_compared_by_the_original(self) -> None:
+        groups = [timed(original=0.010, a=0.005), timed(original=0.010, b=0.004)]
+        times = Times(groups)
+        found = times.delta("a", "b")
+        assert not times.paired("a", "b")
+        assert found is not None
+        assert found.value == pytest.approx(1.25, rel=0.02)
+        assert found.low < 1.25 < found.high  # type: ignore[operator]
+
+    def test_one_that_was_never_timed_has_no_time(self) -> None:
+        assert Times([self.TRACE]).delta("original", "c") is None

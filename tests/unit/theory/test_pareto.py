@@ -1,0 +1,158 @@
+"""The front from intervals: by hand, against a brute-force front of points, and by simulation."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compaudit.theory.pareto import bonferroni, dominates, front, may_dominate
+from compaudit.theory.statistics import Interval
+
+NO_MARGIN = (0.0, 0.0)
+
+
+def exactly(value: float) -> Interval:
+    return Interval(value, value, value)
+
+
+def about(value: float, width: float) -> Interval:
+    return Interval(value, value - width, value + width)
+
+
+class TestBonferroni:
+    def test_by_hand(self) -> None:
+        assert bonferroni(0.95, 10) == pytest.approx(0.995)
+        assert bonferroni(0.95, 1) == bonferroni(0.95, 0) == pytest.approx(0.95)
+
+    def test_twenty_together_hold_at_least_as_often(self) -> None:
+        """Independent normal estimates: all twenty within 0.95 together, and hardly more."""
+        z = 3.0233414  # the normal quantile at 1 - 0.05 / 20 / 2
+        errors = np.random.default_rng(0).normal(size=(20_000, 20))
+        held = (np.abs(errors) < z).all(axis=1).mean()
+        assert bonferroni(0.95, 20) == pytest.approx(0.9975)
+        assert 0.947 < held < 0.96
+
+    @pytest.mark.parametrize("confidence", [0.0, 1.0, math.nan])
+    def test_a_confidence_that_is_none(self, confidence: float) -> None:
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            bonferroni(confidence, 3)
+
+
+class TestDominates:
+    @pytest.mark.parametrize(
+        ("first", "second", "surely", "perhaps"),
+        [
+            (exactly(1), exactly(1), True, True),
+            (exactly(1), exactly(0), True, True),  # equal on one axis
+            (exactly(0), exactly(0), False, False),  # equal on both: neither beats the other
+            (exactly(1), exactly(-0.001), False, False),  # worse on one, however little
+            (about(1, 0.5), about(0, 0.5), False, True),  # not shown to be as good
+            (about(1, 2), exactly(1), False, True),
+            (about(-1, 0.5), exactly(5), False, False),
+            (Interval(1, None, None), exactly(1), False, True),  # no interval, no evidence
+        ],
+    )
+    def test_by_hand(self, first: Interval, second: Interval, surely: bool, perhaps: bool) -> None:
+        assert dominates((first, second), NO_MARGIN) is surely
+        assert may_dominate((first, second)) is perhaps
+
+    def test_a_margin_lets_equals_be_as_good(self) -> None:
+        advantages = (exactly(1), about(0, 0.04))
+        assert not dominates(advantages, (0.0, 0.03))
+        assert dominates(advantages, (0.0, 0.05))
+
+    def test_but_not_what_is_surely_worse_within_it(self) -> None:
+        assert not dominates((exactly(1), about(-0.03, 0.01)), (0.0, 0.05))
+
+    def test_and_a_margin_makes_nothing_better(self) -> None:
+        assert not dominates((about(0, 0.01), about(0, 0.01)), (0.05, 0.05))
+
+    def test_without_axes_nothing_is_compared(self) -> None:
+        for check in (lambda: dominates((), ()), lambda: may_dominate(())):
+            with pytest.raises(ValueError, match="no axes"):
+                check()
+
+    def test_every_axis_has_its_margin(self) -> None:
+        with pytest.raises(ValueError, match="argument"):
+            dominates((exactly(1), exactly(1)), (0.0,))
+
+
+Points = dict[str, tuple[float, ...]]
+
+
+def advantages_of(points: Points, width: float = 0.0) -> Callable[[str, str], Sequence[Interval]]:
+    def between(one: str, other: str) -> Sequence[Interval]:
+        return [about(a - b, width) for a, b in zip(points[one], points[other], strict=True)]
+
+    return between
+
+
+class TestFront:
+    def test_a_chain_and_an_outsider(self) -> None:
+        points = {"a": (3.0, 1.0), "b": (2.0, 2.0), "c": (1.0, 1.5), "d": (3.0, 1.0)}
+        places = front(list(points), advantages_of(points), NO_MARGIN)
+        assert {name: place.dominated_by for name, place in places.items()} == {
+            "a": (),
+            "b": (),
+            "c": ("b",),
+            "d": (),
+        }
+        assert all(place.sure for place in places.values())
+
+    @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 5)), min_size=1))
+    def test_of_exact_figures_it_is_the_front_of_points(
+        self, values: list[tuple[int, int, int]]
+    ) -> None:
+        points = {str(place): tuple(map(float, value)) for place, value in enumerate(values)}
+        places = front(list(points), advantages_of(points), (0.0, 0.0, 0.0))
+        for name, mine in points.items():
+            beaten = any(
+                all(a >= b for a, b in zip(other, mine, strict=True)) and other != mine
+                for other in points.values()
+            )
+            assert places[name].on_front is not beaten
+            assert places[name].sure
+
+    @given(
+        st.lists(st.tuples(st.floats(-3, 3), st.floats(-3, 3)), min_size=2, max_size=6),
+        st.floats(0, 2),
+        st.floats(0.001, 2),
+    )
+    def test_wider_intervals_only_ever_take_certainty_away(
+        self, values: list[tuple[float, float]], width: float, more: float
+    ) -> None:
+        points: Points = {str(place): value for place, value in enumerate(values)}
+        narrow = front(list(points), advantages_of(points, width), NO_MARGIN)
+        wide = front(list(points), advantages_of(points, width + more), NO_MARGIN)
+        for name in points:
+            assert {*wide[name].dominated_by} <= {*narrow[name].dominated_by}
+            assert narrow[name].sure or not wide[name].sure
+
+    def test_a_model_alone_is_surely_on_it(self) -> None:
+        places = front(["a"], advantages_of({"a": (1.0,)}), (0.0,))
+        assert places["a"].on_front
+        assert places["a"].sure
+
+    def test_what_is_called_sure_is_wrong_in_fewer_than_one_front_of_twenty(self) -> None:
+        """Simulated: eight models, two noisy axes without a margin, all intervals at 95 %."""
+        rng = np.random.default_rng(1)
+        models = [str(place) for place in range(8)]
+        sigma, wrong, dominated, runs = 0.05, 0, 0, 400
+        z = 3.3126  # the normal quantile at 1 - 0.05 / (28 pairs x 2 axes) / 2, rounded up
+        for _ in range(runs):
+            truth: Points = {name: tuple(rng.integers(0, 3, 2) / 4) for name in models}
+            seen: Points = {
+                name: tuple(value + rng.normal(0, sigma, 2)) for name, value in truth.items()
+            }
+            places = front(models, advantages_of(seen, z * sigma * math.sqrt(2)), NO_MARGIN)
+            dominated += sum(not place.on_front for place in places.values())
+            wrong += any(
+                any(a < b for a, b in zip(truth[other], truth[name], strict=True))
+                for name, place in places.items()
+                for other in place.dominated_by
+            )
+        assert dominated > runs / 2  # it does say something
+        assert wrong / runs <= 0.05
