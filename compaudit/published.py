@@ -178,6 +178,6 @@ def _close_to(key: str) -> str:
 def _refused(path: str, why: str, hint: str = "") -> RequestError:
     return RequestError(
         f"cannot take published figures from {path}: {why}",
-        hint=hint or "README: --published",
+        hint=hint or "its columns are described in the README, at --published",
         code="bad-published",
     )

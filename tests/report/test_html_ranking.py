@@ -173,7 +173,33 @@ def test_the_line_joins_what_nothing_beats() -> None:
 def test_what_is_far_below_all_others(
     values: list[float], higher: bool, worst: float | None
 ) -> None:
-    assert without_outliers(values, higher=higher) == worst
+    figures = [Estimate(value=value, low=None, high=None) for value in values]
+    assert without_outliers(figures, higher=higher) == worst
+
+
+def test_what_the_intervals_of_others_reach_is_no_outlier() -> None:
+    """899 digits: 99.44 % and 99.33 % are ± 0.5 pp, 98.89 % is not far below, 37.37 % is."""
+    figures = [
+        *(Estimate(value=value, low=value - 0.005, high=value + 0.005) for value in (0.9944,) * 3),
+        *(Estimate(value=value, low=None, high=None) for value in (0.9933, 0.9889)),
+    ]
+    assert without_outliers(figures, higher=True) is None
+    broken = Estimate(value=0.3737, low=0.34, high=0.41)
+    assert without_outliers([*figures, broken], higher=True) == 0.9889
+
+
+def test_no_share_is_above_one() -> None:
+    report = canned_ranking.ranking()
+    first = report.candidates[0]
+    assert first.accuracy is not None
+    accuracy = msgspec.structs.replace(
+        first.accuracy, top1=canned.metric(0.99, 0.99, -0.02, 0.02, 1.0)
+    )
+    sure = msgspec.structs.replace(first, accuracy=accuracy)
+    alpha, _ = tradeoff_charts(msgspec.structs.replace(report, candidates=[sure]))
+    assert alpha.data is not None
+    assert alpha.data.rows[1][2] == "99.00 % [97.00, 100.00] %"
+    assert not re.search(r">10[0-9]\.[1-9]\d* %<", alpha.svg)
 
 
 # --------------------------------------------------------------------------------- the names

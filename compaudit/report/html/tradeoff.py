@@ -30,8 +30,10 @@ _KINDS: dict[_Kind, str] = {
 }
 _Line = tuple[tuple[float, float], tuple[float, float]]
 _FAR = 3.0
-"""Below a gap of so many times the spread of all better models, a model is an outlier."""
+"""Below a gap of so many times what all better models and their intervals take up, a model is an
+outlier."""
 _FEW = 3
+_SHARES = ("top1", "top5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Quality:
         form: how a figure of it is written.
         higher: whether more of it is better.
         intervals: what its intervals are of.
+        most: what it can be at most, if anything.
         of: its value with its interval; None where it was not measured.
         original: the original's.
     """
@@ -51,6 +54,7 @@ class Quality:
     form: Form
     higher: bool
     intervals: str
+    most: float | None
     of: Callable[[Candidate], Estimate | None]
     original: float
 
@@ -87,17 +91,18 @@ def best_of(points: Sequence[Point], *, higher: bool) -> list[Point]:
     return found[::-1]
 
 
-def without_outliers(values: Sequence[float], *, higher: bool) -> float | None:
-    """Up to where an axis shows values, so that a ruined model does not squeeze all others.
+def without_outliers(figures: Sequence[Estimate], *, higher: bool) -> float | None:
+    """Up to where an axis shows figures, so that a ruined model does not squeeze all others.
 
     Returns:
         The worst value that is no outlier; None where there is no outlier.
     """
-    ordered = sorted(values, reverse=higher)
+    ordered = sorted(figures, key=lambda one: one.value, reverse=higher)
     for at in range(_FEW, len(ordered)):
-        spread = abs(ordered[at - 1] - ordered[0])
-        if abs(ordered[at] - ordered[at - 1]) > _FAR * max(spread, 1e-3 * abs(ordered[0]), 1e-12):
-            return ordered[at - 1]
+        better = [edge for one in ordered[:at] for edge in _edges(one)]
+        spread = max(max(better) - min(better), 1e-3 * abs(ordered[0].value), 1e-12)
+        if abs(ordered[at].value - ordered[at - 1].value) > _FAR * spread:
+            return ordered[at - 1].value
     return None
 
 
@@ -111,7 +116,7 @@ def _quality_of(report: Ranking) -> Quality | None:
     if first is None:
         if not any(_kl(one) for one in report.candidates):
             return None
-        return Quality("KL(original‖compressed)", plain, False, "the mean", _kl, 0.0)
+        return Quality("KL(original‖compressed)", plain, False, "the mean", None, _kl, 0.0)
     metric, pair = first
     start = pair.original.value
 
@@ -122,12 +127,15 @@ def _quality_of(report: Ranking) -> Quality | None:
         value, change = found[1].compressed.value, found[1].delta
         if change.low is None or change.high is None:
             return Estimate(value=value, low=None, high=None)
-        return Estimate(value=value, low=start + change.low, high=start + change.high)
+        low, high = start + change.low, start + change.high
+        if metric.key in _SHARES:
+            low, high = max(low, 0.0), min(high, 1.0)
+        return Estimate(value=value, low=low, high=high)
 
     higher = metric.higher_is_better is not False
-    return Quality(
-        metric.label, metric.form, higher, "its change from the original, paired", of, start
-    )
+    most = 1.0 if metric.key in _SHARES else None
+    change = "its change from the original, paired"
+    return Quality(metric.label, metric.form, higher, change, most, of, start)
 
 
 def _kl(one: Candidate) -> Estimate | None:
@@ -206,9 +214,11 @@ def _chart(
 def _paint(
     axes: Axes, points: Sequence[Point], best: Sequence[Point], quality: Quality, name: str
 ) -> None:
-    worst = without_outliers([point.y.value for point in points], higher=quality.higher)
+    worst = without_outliers([point.y for point in points], higher=quality.higher)
     shown = [p for p in points if worst is None or _no_worse(p.y.value, worst, quality.higher)]
     low, high = _limits([edge for point in shown for edge in _edges(point.y)])
+    if quality.most is not None:
+        high = min(high, quality.most + (high - low) * 0.03)
     axes.set_xlim(*_limits([edge for point in points for edge in _edges(point.x)], 0.16))
     axes.set_ylim((low, high) if quality.higher else (high, low))
     bottom = low if quality.higher else high
