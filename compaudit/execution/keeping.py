@@ -66,7 +66,6 @@ def _hash_of(subject: Subject, evaluation: Pass, which: Which, digest: Callable[
         digest(),
         msgspec.structs.replace(evaluation.data, uri=None, spool=None),
         evaluation.batch_sizes,
-        evaluation.metrics,
         [feed.batch for feed in (*evaluation.original, *evaluation.compressed)],
         getattr(evaluation, which),
         loaded.providers,
@@ -97,6 +96,8 @@ class Keeper:
     ) -> None:
         self._cache = cache
         self._private = private
+        self._scored: dict[str, set[str]] = {}
+        """The user's own figures in what is kept for this run alone: other passes have none."""
         self._progress = progress
         self._damaged: set[str] = set()
 
@@ -144,7 +145,7 @@ class Keeper:
         if cache is None or key is None:
             return None
         entry = cache.find(key)
-        if entry is None:
+        if entry is None or not {*evaluation.metrics} <= self._scored.get(key, set()):
             return None
         try:
             reader = Reader(entry)
@@ -177,6 +178,8 @@ class Keeper:
             finally:
                 writer.close()
             addition.whole = not writer.problem
+            if addition.whole and evaluation.metrics:
+                self._scored[key or ""] = {*evaluation.metrics}
             if writer.problem not in ("", TOO_LARGE):
                 self._tell(model, writer.problem)
 

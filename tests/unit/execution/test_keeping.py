@@ -280,9 +280,21 @@ class TestPrivate:
         keeper = keeper_of(tmp_path)
         found = self.key(keeper, subject(), evaluation)
         assert found is not None
-        assert found != self.key(keeper, subject(), a_pass(metrics=("another:metric",)))
         write(keeper, evaluation, found)
         assert [path.name for path in tmp_path.iterdir()] == ["run"]
+        assert keeper.find(found, evaluation, "m") is not None
+
+    def test_a_pass_without_a_metric_is_served_by_one_with_it_and_not_the_reverse(
+        self, tmp_path: Path
+    ) -> None:
+        keeper = keeper_of(tmp_path, users=False)
+        scored = a_pass(metrics=("own:metric",))
+        write(keeper, a_pass(), plain := self.key(keeper, subject()) or "")
+        assert self.key(keeper, subject(), scored) == plain
+        assert keeper.find(plain, scored, "m") is None
+        others = keeper_of(tmp_path / "others", users=False)
+        write(others, scored, plain)
+        assert others.find(plain, a_pass(), "m") is not None
 
     def test_without_a_private_one_it_is_not_kept(self, tmp_path: Path) -> None:
         keeper = Keeper(Cache(tmp_path / "user"), Notes())
