@@ -43,17 +43,18 @@ def factorise(network: nn.Sequential, ranks: Sequence[int], *, normalised: bool)
             authors do where they train from scratch.
     """
     left = iter(ranks)
+    generator = torch.Generator().manual_seed(_SEED)
     layers: list[nn.Module] = []
     dense = [place for place, module in enumerate(network) if isinstance(module, nn.Linear)]
     for place, module in enumerate(network):
         if isinstance(module, nn.Conv2d):
             layers += _in_two(module, next(left))
             if normalised:
-                layers.append(_settled(nn.BatchNorm2d(module.out_channels)))
+                layers.append(_settled(nn.BatchNorm2d(module.out_channels), generator))
         else:
             layers.append(copy.deepcopy(module))
-            if normalised and place in dense[:-1]:
-                layers.append(_settled(nn.BatchNorm1d(network[place].out_features)))
+            if normalised and isinstance(module, nn.Linear) and place != dense[-1]:
+                layers.append(_settled(nn.BatchNorm1d(module.out_features), generator))
     if next(left, None) is not None:
         raise ValueError("more ranks than convolutions")
     return nn.Sequential(*layers).eval()
@@ -97,9 +98,8 @@ def _halves(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _settled(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
-    """As after training: no two of its four vectors alike, so that none is stored once for two."""
-    generator = torch.Generator().manual_seed(_SEED)
+def _settled(norm: nn.BatchNorm1d | nn.BatchNorm2d, generator: torch.Generator) -> nn.Module:
+    """As after training: no two of its vectors alike, as exporters store equal ones once."""
     for values, mean in (
         (norm.weight, 1.0),
         (norm.bias, 0.0),

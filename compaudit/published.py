@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,7 +20,7 @@ from compaudit.results import Published
 from compaudit.results.published import Basis
 from compaudit.units import parse_bytes, parse_quantity, parse_share
 
-__all__ = ["read_published"]
+__all__ = ["read_all", "read_published"]
 
 _MOST_BYTES = 1_000_000
 _FIGURES = ("top1", "top5", "speedup", "compression", "weight_bytes", "file_bytes")
@@ -35,6 +35,11 @@ _OTHER_NAMES = {
     "compression_rate": "compression",
 }
 _AN_EXAMPLE = "label,top5,speedup,compression,source"
+
+
+def read_all(paths: Iterable[str]) -> list[Published]:
+    """The rows of several files, one behind the other. Raises RequestError as `read_published`."""
+    return [row for path in paths for row in read_published(path)]
 
 
 def read_published(path: str) -> list[Published]:
@@ -173,6 +178,6 @@ def _close_to(key: str) -> str:
 def _refused(path: str, why: str, hint: str = "") -> RequestError:
     return RequestError(
         f"cannot take published figures from {path}: {why}",
-        hint=hint or "README: --published",
+        hint=hint or "its columns are described in the README, at --published",
         code="bad-published",
     )

@@ -409,8 +409,9 @@ RankColumns = Annotated[
         "--columns",
         metavar="LIST",
         help="Columns of the table, comma-separated: top1, top5, metric, delta, interval, "
-        "alpha.parameters, alpha.weight_bytes, alpha.file_bytes, beta, macs, kl, agreement, "
-        "latency, parameters, weight_bytes, file_bytes, findings, front, verdict.",
+        "alpha.parameters, alpha.weight_bytes, alpha.file_bytes, compression (as published), beta, "
+        "macs, kl, agreement, latency, parameters, weight_bytes, file_bytes, findings, front, "
+        "verdict.",
     ),
 ]
 RankSort = Annotated[
@@ -423,7 +424,7 @@ RankFormat = Annotated[
     str | None,
     typer.Option(
         "--format",
-        metavar="table|json|markdown|github|junit|html",
+        metavar="table|json|markdown|github|junit|html|latex|csv",
         help="Report on stdout. Default: table; with --best, the path alone.",
     ),
 ]
@@ -432,6 +433,14 @@ Survey = Annotated[
     typer.Option(
         "--survey",
         help="The table of Cheng et al. 2017: model, top-5 accuracy, speed-up, compression rate.",
+    ),
+]
+PublishedRows = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--published",
+        metavar="FILE.csv",
+        help="Rows of a paper, shown beside and marked as not measured here. Repeatable.",
     ),
 ]
 RankTimeBudget = Annotated[

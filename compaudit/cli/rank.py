@@ -23,6 +23,7 @@ def rank(
     columns: options.RankColumns = None,
     sort: options.RankSort = None,
     survey: options.Survey = False,
+    published: options.PublishedRows = None,
     data: options.Data = None,
     preprocess: options.Preprocess = None,
     task: options.Task = "auto",
@@ -82,10 +83,13 @@ def rank(
     config = settings.config_from(original, "", {**options_of(context), "worst": 0})
     from compaudit import ranking
     from compaudit.cli.progress import Terminal
+    from compaudit.published import read_all
+
+    beside = read_all(published or ())
 
     answer = None
     with Terminal(quiet=quiet, moving=not no_progress) as progress:
-        report = ranking.rank(config, candidates, best, progress, command_line())
+        report = ranking.rank(config, candidates, best, progress, command_line(), beside)
         if report.best is not None and report_format is None:
             # What a script asked for is the path, and nothing else.
             answer = "" if report.best.path is None else f"{report.best.path}\n"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from compaudit.cli import options
+
+if TYPE_CHECKING:
+    from compaudit.results import Comparison, Ranking
 
 __all__ = ["report"]
 
@@ -13,6 +18,7 @@ def report(
     columns: options.RankColumns = None,
     sort: options.RankSort = None,
     survey: options.Survey = False,
+    published: options.PublishedRows = None,
     format_: options.Format = "table",
     json: options.Json = False,
     output: options.Output = None,
@@ -27,6 +33,25 @@ def report(
     report_format = "json" if json else format_
     out.check_outputs(output or [])
     found = saved.read_report(report)
+    if published:
+        found = _beside(found, published)
     shown = None if columns is None else tuple(name.strip() for name in columns.split(","))
     view = View(layers=layers, columns=shown, ranked_by=sort, survey=survey)
     return out.deliver(found, report_format, output or [], ExitCode.DONE, view)
+
+
+def _beside(found: Comparison | Ranking, paths: list[str]) -> Ranking:
+    """The ranking with these rows in place of those it was made with."""
+    import msgspec
+
+    from compaudit.errors import RequestError
+    from compaudit.published import read_all
+    from compaudit.results import Ranking
+
+    if not isinstance(found, Ranking):
+        raise RequestError(
+            "published figures stand beside a ranking, and this is an audit of two models",
+            hint="compaudit rank ORIGINAL CANDIDATE... --published FILE.csv",
+            code="usage",
+        )
+    return msgspec.structs.replace(found, published=read_all(paths))

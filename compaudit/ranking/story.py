@@ -38,7 +38,14 @@ from compaudit.ranking.document import (
 )
 from compaudit.ranking.journey import Journey
 from compaudit.ranking.placing import place
-from compaudit.results import Comparison, Environment, LeftOut, ModelResult, Ranking
+from compaudit.results import (
+    Comparison,
+    Environment,
+    LeftOut,
+    ModelResult,
+    Published,
+    Ranking,
+)
 from compaudit.terms import Terms, terms_of
 from compaudit.timing.pair import subject_of
 from compaudit.timing.several import ORIGINAL, Entrant, expected_s, grouped, time_several
@@ -55,6 +62,7 @@ def rank(
     best: str | None = None,
     progress: Progress | None = None,
     command: str = "",
+    published: Sequence[Published] = (),
 ) -> Ranking:
     """Audit many compressed models against one original, and say which is best.
 
@@ -65,6 +73,7 @@ def rank(
         best: ``max delta`` and the like: the candidate to choose.
         progress: told what is going on; silent by default.
         command: the command line, for the report.
+        published: rows of papers that are to stand beside.
 
     Raises:
         RequestError: nothing could be measured: an original or data that cannot be opened, no
@@ -98,6 +107,7 @@ def rank(
             original=story.original_result(),
             candidates=rows,
             left_out=story.left_out,
+            published=list(published),
             between=placed.between,
             front=placed.front,
             best=(

@@ -28,8 +28,8 @@ def render_csv(report: Ranking, view: View) -> str:
     writer = csv.writer(text)
     if view.survey:
         writer.writerow(SURVEY_HEADS)
-        for texts in survey_rows(report, view):
-            writer.writerow(["" if cell == NOT_MEASURED else _harmless(cell) for cell in texts])
+        for shown in survey_rows(report, view):
+            writer.writerow(["" if cell == NOT_MEASURED else _harmless(cell) for cell in shown])
         return text.getvalue()
     columns = columns_of(report, view.columns)
     writer.writerow(["label", *(name for column in columns for name in _names(column)), "source"])

@@ -132,6 +132,13 @@ def test_the_page_shows_the_file(name: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["low-rank", "coding"])
+def test_the_measured_tables_are_filled(name: str) -> None:
+    found = re.search(rf"<!-- {name}: begin -->\n(.*?)<!-- {name}: end -->", PAGE, re.S)
+    assert found
+    assert found[1].count("\n| ") >= 5, f"run: benchmarks/survey.py --only {name} --write"
+
+
 # ------------------------------------------------------------------------------ built anew
 
 torch = pytest.importorskip("torch")
@@ -280,3 +287,20 @@ def test_the_published_ranks_give_the_published_rates() -> None:
         )
         assert math.isclose(before / after, published, rel_tol=close)
         assert f"{before:,} / {after:,}" in PAGE
+
+
+@pytest.mark.torch
+def test_what_is_said_of_googlenet() -> None:
+    """Its 1 × 1 convolutions, which a column and a row cannot replace: the sum over Table 1."""
+    from published import NETWORKS
+
+    convolutions = [
+        module
+        for module in NETWORKS["GoogLeNet"].build().modules()
+        if isinstance(module, torch.nn.Conv2d)
+    ]
+    whole = sum(one.weight.numel() for one in convolutions)
+    small = sum(one.weight.numel() for one in convolutions if one.kernel_size == (1, 1))
+    assert f"{small:,}" in PAGE
+    assert f"{whole:,}" in PAGE
+    assert whole / small < 2.64 < min(2.79, 2.84)

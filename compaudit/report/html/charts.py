@@ -8,7 +8,8 @@ from compaudit.report.html.layers import precision_chart, trace_chart, weights_c
 from compaudit.report.html.outputs import classes_chart, divergence_chart
 from compaudit.report.html.stored import layer_bytes_chart, role_chart
 from compaudit.report.html.timing import delta_chart, latency_chart
-from compaudit.results import Benchmark, Comparison, Document
+from compaudit.report.html.tradeoff import tradeoff_charts
+from compaudit.results import Benchmark, Comparison, Document, Ranking
 
 __all__ = ["charts_of"]
 
@@ -29,6 +30,8 @@ def charts_of(report: Document) -> tuple[Chart, ...]:
     """Every chart that the report has figures for."""
     if isinstance(report, Benchmark):
         return curves_of(report)
+    if isinstance(report, Ranking):
+        return tradeoff_charts(report)
     if not isinstance(report, Comparison):
         return ()
     made = (chart(report) for chart in _CHARTS)

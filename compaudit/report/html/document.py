@@ -11,11 +11,12 @@ from typing import Any
 from compaudit.errors import RequestError
 from compaudit.report.html.context import environment_section, reproduction_section
 from compaudit.report.html.embedding import embed
+from compaudit.report.html.hashes import hashes_section
 from compaudit.report.html.samples import gallery_of
 from compaudit.report.rows.base import Page
 from compaudit.report.rows.worst import worst_section
 from compaudit.report.tally import gravest, tally
-from compaudit.results import Benchmark, Checkup, Comparison, Document, Inspection
+from compaudit.results import Benchmark, Checkup, Comparison, Document, Inspection, Ranking
 from compaudit.units import without_controls
 
 __all__ = ["render_html", "require_libraries"]
@@ -24,6 +25,7 @@ _LIBRARIES = ("jinja2", "matplotlib")
 _WHAT = {
     Comparison: "audit of a compressed model",
     Inspection: "what models are made of",
+    Ranking: "compressed models beside one original",
     Benchmark: "models over batch sizes, threads and devices",
     Checkup: "what this machine can measure",
 }
@@ -87,18 +89,19 @@ def render_html(report: Document, page: Page) -> bytes:
 
 
 def _parts(report: Document, page: Page) -> dict[str, Any]:
-    """The tables, and what only an audit has beside them."""
+    """The tables, and what only an audit or a ranking has beside them."""
     from compaudit.report.html.charts import charts_of
 
+    charts = charts_of(report)
     if not isinstance(report, Comparison):
-        shown = {"main": None, "gallery": None, "worst": None, "reproduction": None}
-        return {**shown, "charts": charts_of(report), "others": page.sections}
-
+        hashes = hashes_section(report) if isinstance(report, Ranking | Benchmark) else None
+        shown = {"main": None, "gallery": None, "worst": None, "reproduction": hashes}
+        return {**shown, "charts": charts, "others": page.sections}
     main, *others = page.sections or (None,)
     gallery, worst = gallery_of(report), worst_section(report)
     return {
         "main": main,
-        "charts": charts_of(report),
+        "charts": charts,
         "gallery": gallery,
         "worst": None if gallery else worst,
         "others": [section for section in others if section != worst],
