@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from compaudit.cli import options
 
 if TYPE_CHECKING:
-    from compaudit.results import Comparison, Ranking
+    from compaudit.results import Benchmark, Comparison, Ranking
 
 __all__ = ["report"]
 
@@ -40,7 +40,7 @@ def report(
     return out.deliver(found, report_format, output or [], ExitCode.DONE, view)
 
 
-def _beside(found: Comparison | Ranking, paths: list[str]) -> Ranking:
+def _beside(found: Comparison | Ranking | Benchmark, paths: list[str]) -> Ranking:
     """The ranking with these rows in place of those it was made with."""
     import msgspec
 
@@ -50,7 +50,7 @@ def _beside(found: Comparison | Ranking, paths: list[str]) -> Ranking:
 
     if not isinstance(found, Ranking):
         raise RequestError(
-            "published figures stand beside a ranking, and this is an audit of two models",
+            "published figures stand beside a ranking, and this report is none",
             hint="compaudit rank ORIGINAL CANDIDATE... --published FILE.csv",
             code="usage",
         )

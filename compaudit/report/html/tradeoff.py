@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
-from compaudit.report.html.drawing import COMPRESSED, MUTED, ORIGINAL, Chart, draw, label
+from compaudit.report.html.drawing import COMPRESSED, MUTED, ORIGINAL, Chart, draw, labels
 from compaudit.report.html.labels import write_names
 from compaudit.report.rows.base import Form, Section, columns, interval, model_name, plain
 from compaudit.report.rows.metrics import headline
@@ -303,11 +303,11 @@ def _short(names: Sequence[str]) -> list[str]:
     """Without the suffix where all have the same, and no longer than fits."""
     suffixes = {PurePath(name).suffix for name in names}
     end = suffixes.pop() if len(suffixes) == 1 else ""
-    return [label(name.removesuffix(end) or name) for name in names]
+    return labels([name.removesuffix(end) or name for name in names])
 
 
 def _listed(points: Sequence[Point]) -> str:
-    names = [label(point.name) for point in points[:4]]
+    names = labels([point.name for point in points[:4]])
     if len(points) > len(names):
         return f"{', '.join(names)} and {len(points) - len(names)} more"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
