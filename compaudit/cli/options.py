@@ -240,7 +240,7 @@ SavedReport = Annotated[
 AuditToStartFrom = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[REPORT.json | ORIGINAL COMPRESSED]",
+        metavar="REPORT.json | ORIGINAL COMPRESSED",
         help="A saved report, or the two models to audit. Without: a template.",
     ),
 ]

@@ -29,13 +29,9 @@ require = [
   # "alpha.file_bytes >= 3.5",
   # "delta >= 1.2",
   # "accuracy.top1.delta >= -1 pp",
+  # With a severity ("warn" is shown and changes no exit code) and a message of your own:
+  # { that = "compressed.file_bytes <= 25 MB", severity = "warn", message = "ask Ada" },
 ]
-
-# A severity and a message of your own; "warn" is shown and changes no exit code:
-# [[require]]
-# that = "compressed.file_bytes <= 25 MB"
-# severity = "warn"
-# message = "larger than the app's download limit"
 """
 
 
