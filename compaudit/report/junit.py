@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from compaudit.report.rows.base import Note, Page
 from compaudit.report.table import render_table
-from compaudit.results import Check, Comparison, Document, Estimate, Failure
+from compaudit.results import Check, Comparison, Document, Estimate, Failure, Ranking
 
 __all__ = ["render_junit"]
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from compaudit import interruption
 from compaudit.config import Config
 from compaudit.errors import CompauditError, InternalError
 from compaudit.measure.latency.arms import Subject, open_arms_of
@@ -21,7 +22,15 @@ from compaudit.timing.pair import turn
 from compaudit.units import format_about, format_bytes, format_seconds
 from compaudit.workers.limits import Limits
 
-__all__ = ["ORIGINAL", "Entrant", "Groups", "expected_s", "grouped", "time_several"]
+__all__ = [
+    "ORIGINAL",
+    "Entrant",
+    "Groups",
+    "expected_s",
+    "grouped",
+    "time_several",
+    "time_together",
+]
 
 ORIGINAL = "original"
 """What the original is called in every experiment; a candidate goes by its label."""
@@ -127,9 +136,56 @@ def _time_group(
         **{label: entrant.subject for label, entrant in group.items()},
     }
     budget_s = config.time_budget_s
+    began = time.monotonic()
+
+    def start() -> None:
+        nonlocal began
+        began = time.monotonic()
+
+    def show(what: str, done: float) -> None:
+        left = ""
+        if done > 0:
+            seconds = (time.monotonic() - began) * (1 / done - 1)
+            left = f", about {format_about(seconds)} s left" if done < 1 else ""
+        progress.stage(f"timing {len(subjects)} models in turns, {what}{left}", done)
+
+    return time_together(
+        config,
+        subjects,
+        None if budget_s is None else budget_s * share,
+        progress,
+        show,
+        on_death,
+        start,
+    )
+
+
+def time_together(
+    config: Config,
+    subjects: Mapping[str, Subject],
+    budget_s: float | None,
+    progress: Progress,
+    show: Callable[[str, float], None],
+    on_death: Callable[[str, CompauditError], None],
+    on_start: Callable[[], None] = lambda: None,
+) -> Trace | None:
+    """Time models in turns, in one experiment, when it is this audit's turn.
+
+    Args:
+        config: resolution, confidence, seed, and whether other audits are waited for.
+        subjects: by the names that the blocks get; the others are compared with the first.
+        budget_s: None for the default.
+        progress: told where it waits, and where the models are slow.
+        show: told what is timed, and the share of the time that is over.
+        on_death: told of a model that died; the others go on.
+        on_start: called when it is this audit's turn.
+
+    Returns:
+        What there is, also where every model died; None where no epoch was finished.
+    """
     experiment = Experiment(
         models=tuple(subjects),
-        time_budget_s=None if budget_s is None else budget_s * share,
+        time_budget_s=budget_s,
         resolution=config.resolution,
         confidence=config.confidence,
         seed=config.seed,
@@ -137,15 +193,7 @@ def _time_group(
     kept: list[Trace] = []
     try:
         with turn(config, progress):
-            began = time.monotonic()
-
-            def show(what: str, done: float) -> None:
-                left = ""
-                if done > 0:
-                    seconds = (time.monotonic() - began) * (1 / done - 1)
-                    left = f", about {format_about(seconds)} s left" if done < 1 else ""
-                progress.stage(f"timing {len(subjects)} models in turns, {what}{left}", done)
-
+            on_start()
             return run_experiment(
                 experiment,
                 open_arms_of(subjects),
@@ -160,6 +208,7 @@ def _time_group(
     except InternalError:
         raise
     except CompauditError:
+        interruption.raise_pending()
         # The last of all died too, which `on_death` was told.
         return kept[-1] if kept else None
 

@@ -17,8 +17,8 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("api",),
-    ("ranking",),
-    ("audit", "inspection", "sweep", "checkup", "judging", "proposal"),
+    ("ranking", "sweep"),
+    ("audit", "inspection", "checkup", "judging", "proposal"),
     (
         *("execution", "timing", "feeding", "reading", "document", "figures", "unmeasured"),
         *("pair", "terms"),
