@@ -24,8 +24,8 @@ def ranking(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--published", str(PUBLISHED), *outputs),
     )
     assert outcome.code == 0, outcome.stderr
-    assert "AlexNet BN low-rank" in outcome.stdout
-    assert "not measured here" in outcome.stdout
+    assert "AlexNet BN low-rank †" in outcome.stdout
+    assert "† Published, not measured here." in outcome.stdout
     return folder / "r.json"
 
 
@@ -36,7 +36,7 @@ def test_every_format_has_the_rows(ranking: Path) -> None:
     assert rows["VGG-16 CP low-rank"]["delta"] == "2.05"
     assert rows["VGG-16 CP low-rank"]["source"] == "Cheng et al. 2017"
     assert rows["compressed.onnx"]["source"] == "measured"
-    assert r"AlexNet BN low-rank & " in ranking.with_suffix(".tex").read_text("utf-8")
+    assert r"AlexNet BN low-rank \textdagger{} & " in ranking.with_suffix(".tex").read_text("utf-8")
 
 
 def test_a_saved_ranking_is_set_beside_other_rows(run: Run, ranking: Path, tmp_path: Path) -> None:
