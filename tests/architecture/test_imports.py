@@ -122,7 +122,8 @@ HEAVY = ("numpy", "onnx", "onnxruntime", "torch", "scipy", "jinja2", "matplotlib
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["compare", "--help"], ["gate", "--help"]]
+    "arguments",
+    [["--help"], ["--version"], ["compare", "--help"], ["rank", "--help"], ["gate", "--help"]],
 )
 def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     done = subprocess.run(

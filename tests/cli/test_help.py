@@ -21,11 +21,11 @@ HEAVY = {"numpy", "scipy", "onnx", "onnxruntime", "torch", "psutil", "safetensor
 def test_help_names_every_command(run: Run, option: str) -> None:
     outcome = run(option)
     assert (outcome.code, outcome.stderr) == (0, "")
-    for command in ("compare", "inspect", "doctor", "schema"):
+    for command in ("compare", "rank", "inspect", "doctor", "schema"):
         assert f"  {command} " in outcome.stdout
 
 
-@pytest.mark.parametrize("command", ["compare", "inspect", "doctor", "schema"])
+@pytest.mark.parametrize("command", ["compare", "rank", "inspect", "doctor", "schema"])
 def test_every_command_has_help(run: Run, command: str) -> None:
     outcome = run(command, "--help")
     assert (outcome.code, outcome.stderr) == (0, "")

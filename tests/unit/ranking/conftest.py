@@ -2,5 +2,6 @@ import sys
 from pathlib import Path
 
 # pytest's importlib mode puts no test folder on the path; the fakes of other tests are shared.
-UNIT = Path(__file__).parents[1]
-sys.path += [str(UNIT / "measure" / "latency"), str(UNIT / "engines")]
+HERE = Path(__file__).parent
+UNIT = HERE.parent
+sys.path += [str(HERE), str(UNIT / "measure" / "latency"), str(UNIT / "engines")]

@@ -3,22 +3,11 @@
 import dataclasses
 
 from engine_fakes import Notes
+from entrants import entrant, subject
 
-from compaudit.data.base import DataRequest, Feed
-from compaudit.measure.latency.arms import Subject
-from compaudit.models.base import RunSettings, Source
 from compaudit.ranking.journey import Journey
-from compaudit.timing.several import Entrant, grouped
+from compaudit.timing.several import grouped
 from compaudit.workers.limits import Limits
-
-
-def subject(spec: str) -> Subject:
-    feeds = (Feed("x", "x", "float32", None),)
-    return Subject(Source(spec, "onnx"), RunSettings(), DataRequest(), feeds, 1, Limits())
-
-
-def entrant(name: str, needed: int, original: Subject | None = None) -> Entrant:
-    return Entrant(original or subject("original"), subject(name), needed)
 
 
 def names(groups: object) -> list[list[str]]:
