@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -29,6 +28,7 @@ from compaudit.pair import open_side
 from compaudit.progress import Progress, Silent
 from compaudit.ranking.candidates import Listed, find_candidates
 from compaudit.ranking.choice import choose, parse_wish
+from compaudit.ranking.contender import Contender, without_copies
 from compaudit.ranking.document import (
     candidate_of,
     data_of,
@@ -122,30 +122,6 @@ def rank(
         )
 
 
-@dataclass(slots=True)
-class _Contender:
-    """A candidate, its audit, and what went wrong with it before it had one."""
-
-    label: str
-    path: str
-    folder: Path
-    audit: Audit | None = None
-    refused: CompauditError | None = None
-    of_original: tuple[CompauditError, ...] = field(default=())
-
-    @property
-    def errors(self) -> list[CompauditError]:
-        """Everything that went wrong with it, but for what the original is to blame for."""
-        own = [] if self.audit is None else self.audit.pair.errors
-        found = [error for error in own if error not in self.of_original]
-        return found if self.refused is None else [self.refused, *found]
-
-    @property
-    def runs(self) -> bool:
-        """Whether it has been read and nothing has happened to it yet."""
-        return self.refused is None and self.audit is not None and self.audit.pair.compressed.alive
-
-
 class _Story:
     """The state of a ranking; each method is a chapter of it."""
 
@@ -168,9 +144,9 @@ class _Story:
             self._open(one, folder / f"candidate-{place}") for place, one in enumerate(listed)
         ]
 
-    def _open(self, listed: Listed, folder: Path) -> _Contender:
+    def _open(self, listed: Listed, folder: Path) -> Contender:
         """A candidate with its audit; one that is no model is a row with that as its reason."""
-        contender = _Contender(listed.label, listed.path, folder)
+        contender = Contender(listed.label, listed.path, folder)
         folder.mkdir()
         try:
             config = msgspec.structs.replace(
@@ -202,9 +178,11 @@ class _Story:
         with ThreadPoolExecutor(max(1, readers)) as pool:
             # As a list: what one of them raises is raised here.
             list(pool.map(self._count, self.contenders))
-        self._leave_out_copies()
+        self.contenders, self.left_out = without_copies(self.contenders, original)
+        for copy in self.left_out:
+            self._progress.note(f"{copy.path} is left out: {copy.reason}")
 
-    def _count(self, contender: _Contender) -> None:
+    def _count(self, contender: Contender) -> None:
         audit = contender.audit
         if audit is None:
             return
@@ -214,33 +192,6 @@ class _Story:
                 audit.count_operations()
         except RequestError as error:
             contender.refused = error
-
-    def _leave_out_copies(self) -> None:
-        """What has the content of the original, or of a candidate before it, is none itself."""
-        ledger = self._original.ledger
-        known = {ledger.sha256 if ledger is not None else None: self._original.source.spec}
-        known.pop(None, None)
-        kept = []
-        for one in self.contenders:
-            counted = None if one.audit is None else one.audit.pair.compressed.ledger
-            sha256 = None if counted is None else counted.sha256
-            if sha256 is None or sha256 not in known:
-                kept.append(one)
-                if sha256 is not None:
-                    known[sha256] = one.path
-                continue
-            same_as = known[sha256]
-            is_original = same_as == self._original.source.spec
-            reason = "it is the original itself" if is_original else f"it is a copy of {same_as}"
-            self.left_out.append(LeftOut(path=one.path, same_as=same_as, reason=reason))
-            self._progress.note(f"{one.path} is left out: {reason}")
-        self.contenders = kept
-        if not kept:
-            raise RequestError(
-                "no candidate is left: each is the original, or a copy of another",
-                hint="give compressed models beside the original",
-                code="no-candidates",
-            )
 
     # -------------------------------------------------------------------------- running
 
@@ -269,7 +220,7 @@ class _Story:
             shutil.rmtree(one.folder, ignore_errors=True)
         self._progress.evaluated()
 
-    def _enter(self, one: _Contender, audit: Audit) -> None:
+    def _enter(self, one: Contender, audit: Audit) -> None:
         """Note what is timed, and what the original is fed beside it."""
         samples, original, compressed = audit.execution.samples, *audit.pair
         fed = original.feeds is not None and compressed.feeds is not None
@@ -320,7 +271,7 @@ class _Story:
             found[one.label] = document.with_gate(report, gate.judge(requirements, report))
         return found
 
-    def _timed(self, one: _Contender) -> Trace | None:
+    def _timed(self, one: Contender) -> Trace | None:
         """Its blocks beside the original's; of one that died, if they are enough."""
         for trace in self.traces:
             if any(block.model == one.label for block in trace.blocks):

@@ -33,10 +33,10 @@ def render_junit(page: Page, report: Comparison | Inspection | Ranking | Checkup
             ElementTree.SubElement(properties, "property", name=name, value=value)
     if report.error is not None or not page.checks:
         _add_request(suite, page, report.error)
-    if isinstance(report, Comparison):
+    if isinstance(report, Comparison | Ranking):
         lenient = report.config.get("inconclusive", "fail") != "fail"
-        for check, note in zip(report.gate.checks, page.checks, strict=True):
-            _add_check(suite, check, note, report.error, lenient=lenient)
+        for (whose, check, failure), note in zip(_checks(report), page.checks, strict=True):
+            _add_check(suite, check, note, failure, whose, lenient=lenient)
     output = ElementTree.SubElement(suite, "system-out")
     output.text = _allowed(render_table(page, _WIDTH, color=False))
     suite.set("tests", str(len(suite.findall("testcase"))))
@@ -57,15 +57,27 @@ def _add_request(suite: ElementTree.Element, page: Page, failure: Failure | None
         _add_outcome(case, "error", failure.code, failure.message, text)
 
 
+def _checks(report: Comparison | Ranking) -> Iterator[tuple[str, Check, Failure | None]]:
+    """Every check, with whose it is where there are many, and what that one died of."""
+    if isinstance(report, Comparison):
+        for check in report.gate.checks:
+            yield "", check, report.error
+        return
+    for one in report.candidates:
+        for check in one.gate.checks:
+            yield f"{one.label}: ", check, one.error
+
+
 def _add_check(
     suite: ElementTree.Element,
     check: Check,
     note: Note,
     failure: Failure | None,
+    whose: str,
     *,
     lenient: bool,
 ) -> None:
-    case = _case(suite, check.requirement)
+    case = _case(suite, f"{whose}{check.requirement}")
     outcome = _outcome(check, died=failure is not None, lenient=lenient)
     if outcome is not None:
         _add_outcome(case, outcome, check.status, note.text, note.text)

@@ -145,6 +145,16 @@ class TestAllFail:
         assert all(one["error"] for one in outcome.document["candidates"])
 
 
+def test_when_the_original_dies_the_candidates_are_still_counted(run: Run) -> None:
+    outcome = run("rank", "segfault.onnx", "compressed.onnx", "--json", "--only", "size,divergence")
+    assert outcome.code == 4
+    report = outcome.document
+    assert report["error"]["model"] == "segfault.onnx"
+    (row,) = report["candidates"]
+    assert row["error"] is None
+    assert row["compressed"]["parameters"] == 12
+
+
 BEST = ("rank", "original.onnx", "compressed.onnx", "five_classes.onnx", *SIZE)
 SMALLEST = ("--best", "min compressed.file_bytes")
 CHOICES: dict[str, tuple[tuple[str, ...], int, str]] = {

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from xml.etree import ElementTree
 
 import canned
 import canned_ranking
@@ -57,6 +58,18 @@ def test_other_formats_tell_of_it_too(format_name: str) -> None:
     text = render(canned_ranking.ranking(), format_name).decode()
     assert "digits_mortal.onnx" in text
     assert "crashed" in text
+
+
+def test_junit_has_a_case_for_every_requirement_of_every_candidate() -> None:
+    report = canned_ranking.ranking()
+    gate = canned.comparison().gate  # one passed, and one undecided
+    candidates = [msgspec.structs.replace(one, gate=gate) for one in report.candidates]
+    text = render(msgspec.structs.replace(report, candidates=candidates), "junit").decode()
+    suite = ElementTree.fromstring(text)[0]
+    names = [case.get("name") for case in suite.findall("testcase")]
+    assert len(names) == len(set(names)) == 2 * 5
+    assert "digits_int8.onnx: alpha.file_bytes >= 2.5" in names
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("10", "5", "0")
 
 
 def test_columns_come_as_they_are_asked_for() -> None:

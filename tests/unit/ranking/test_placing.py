@@ -11,7 +11,8 @@ from scipy import stats
 from synthetic_machine import SyntheticMachine, experiment, lognormal, several
 
 from compaudit.measure.latency.trace import Trace
-from compaudit.ranking.placing import Placed, Times, place
+from compaudit.ranking.placing import Placed, place
+from compaudit.ranking.times import Times
 from compaudit.results import Comparison, Equivalence, Flips
 
 
