@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike, fspath
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 from compaudit import audit, inspection, ranking
 from compaudit.config import Config, did_you_mean, read_policy
 from compaudit.errors import RequestError
+from compaudit.published import read_all
 from compaudit.results import Comparison, Inspection, Ranking
 
 __all__ = ["compare", "inspect", "rank"]
@@ -40,7 +42,13 @@ def compare(original: Spec, compressed: Spec, **settings: Any) -> Comparison:
     return audit.compare(config, command="compaudit.compare(…)")
 
 
-def rank(original: Spec, *candidates: Spec, best: str | None = None, **settings: Any) -> Ranking:
+def rank(
+    original: Spec,
+    *candidates: Spec,
+    best: str | None = None,
+    published: Sequence[Spec] = (),
+    **settings: Any,
+) -> Ranking:
     """Compare many compressed models with one original, and with one another.
 
     Args:
@@ -48,6 +56,7 @@ def rank(original: Spec, *candidates: Spec, best: str | None = None, **settings:
         candidates: likewise; also patterns, folders, and TOML lists.
         best: ``max delta``, ``min compressed.file_bytes``: the candidate to choose, of those that
             fulfil every one of ``requirements``; it is in the result's ``best``.
+        published: CSV files with rows of papers, which are put into the result as they are.
         settings: as for `compare`; ``compressed_only`` is for every candidate.
 
     Returns:
@@ -59,7 +68,8 @@ def rank(original: Spec, *candidates: Spec, best: str | None = None, **settings:
     """
     config = _config("rank", original, "", settings)
     specs = [fspath(candidate) for candidate in candidates]
-    return ranking.rank(config, specs, best, command="compaudit.rank(…)")
+    beside = read_all(fspath(path) for path in published)
+    return ranking.rank(config, specs, best, command="compaudit.rank(…)", published=beside)
 
 
 def inspect(*models: Spec, trust_model_code: bool = False) -> Inspection:

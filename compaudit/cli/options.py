@@ -313,8 +313,8 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Also write a report: .txt, .json, .md, .html, .tex or .xml (JUnit) says its "
-        "format. Repeatable.",
+        help="Also write a report: .txt, .json, .md, .html, .tex, .xml (JUnit), or .csv of a "
+        "ranking says its format. Repeatable.",
     ),
 ]
 Raw = Annotated[

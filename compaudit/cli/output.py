@@ -38,8 +38,13 @@ _COMMAND = re.compile(r"##(?=(?:vso)?\[)")
 _OF_MACHINES = ("json", "github", "html")
 
 
-def check_format(name: str) -> None:
-    """Refuse an unknown ``--format``, or one that lacks a library. Raises RequestError."""
+def check_format(name: str, *, rankings: bool = False) -> None:
+    """Refuse an unknown ``--format``, or one that cannot be written. Raises RequestError.
+
+    Args:
+        name: as it was typed.
+        rankings: whether the report may be a ranking.
+    """
     if name not in FORMATS:
         from compaudit.config import did_you_mean
 
@@ -48,18 +53,22 @@ def check_format(name: str) -> None:
             hint=did_you_mean(name, FORMATS),
             code="unknown-format",
         )
-    require(name)
+    require(name, rankings=rankings)
 
 
-def check_outputs(paths: Sequence[str]) -> None:
+def check_outputs(paths: Sequence[str], *, rankings: bool = False) -> None:
     """Refuse what could not be written anyway, before minutes are spent on measuring.
+
+    Args:
+        paths: of ``--output``.
+        rankings: whether the report may be a ranking.
 
     Raises:
         RequestError: an unknown suffix, a library that is not installed, a missing folder, or one
             that cannot be written to.
     """
     for path in paths:
-        require(format_for(path))
+        require(format_for(path), rankings=rankings)
         check_writable(path)
 
 

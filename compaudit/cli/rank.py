@@ -74,9 +74,9 @@ def rank(
     from compaudit.report.rows.ranking import in_words
     from compaudit.report.rows.ranking_columns import refuse_unknown
 
-    out.check_format(format_ or "table")
+    out.check_format(format_ or "table", rankings=True)
     report_format = "json" if json else format_
-    out.check_outputs(output or [])
+    out.check_outputs(output or [], rankings=True)
     shown = None if columns is None else tuple(name.strip() for name in columns.split(","))
     refuse_unknown("columns", shown or ())
     refuse_unknown("sort", () if sort is None else (sort,))

@@ -29,9 +29,9 @@ def report(
     from compaudit.errors import ExitCode
     from compaudit.report import View
 
-    out.check_format(format_)
+    out.check_format(format_, rankings=True)
     report_format = "json" if json else format_
-    out.check_outputs(output or [])
+    out.check_outputs(output or [], rankings=True)
     found = saved.read_report(report)
     if published:
         found = _beside(found, published)

@@ -73,8 +73,22 @@ def format_for(path: str) -> str:
     return _SUFFIXES[suffix]
 
 
-def require(format_name: str) -> None:
-    """Whether what writes a format is installed. Raises RequestError that says how to get it."""
+def require(format_name: str, *, rankings: bool = True) -> None:
+    """Whether a format can be written, before minutes are spent on what would be.
+
+    Args:
+        format_name: one of `FORMATS`.
+        rankings: whether it may be a ranking that is to be written.
+
+    Raises:
+        RequestError: a library is missing, or it is a format of rankings alone.
+    """
+    if format_name == "csv" and not rankings:
+        raise RequestError(
+            "CSV shows rankings only",
+            hint="choose another format: " + ", ".join(name for name in FORMATS if name != "csv"),
+            code="csv-of-rankings-only",
+        )
     if format_name == "html":
         from compaudit.report.html import require_libraries
 
@@ -152,12 +166,8 @@ def _csv(report: Report, view: View, surface: _Surface) -> bytes:
 
     if isinstance(report, ErrorReport):
         return b""
-    if not isinstance(report, Ranking):
-        raise RequestError(
-            "CSV shows rankings only",
-            hint="choose another format: " + ", ".join(name for name in FORMATS if name != "csv"),
-            code="csv-of-rankings-only",
-        )
+    require("csv", rankings=isinstance(report, Ranking))
+    assert isinstance(report, Ranking)
     return render_csv(report, view).encode()
 
 

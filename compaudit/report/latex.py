@@ -48,6 +48,7 @@ _ESCAPES = {
     "µ": r"$\mu$",
     "²": r"$^{2}$",
     "…": r"\dots{}",
+    "†": r"\textdagger{}",
     "\N{REPLACEMENT CHARACTER}": "?",
 }
 
@@ -79,7 +80,7 @@ def _table(section: Section, page: Page) -> str:
     footer: tuple[str, ...] = ()
     if section.footer:
         footer = (r"\midrule", _row([section.footer[place] for place in places]))
-    published = [f"Published: {one.text}." for one in page.footnotes if one.label == "published"]
+    published = [f"Published: {one.text}." for one in page.footnotes if "†" in one.label]
     caption = " ".join(filter(None, (f"{section.title}.", section.note, *published)))
     return "\n".join(
         (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Sequence
+from functools import partial
 
 from rich.console import Console
 from rich.padding import Padding
@@ -47,18 +49,9 @@ def render_table(page: Page, width: int, color: bool, characters: Characters = U
     if page.subtitle:
         console.print(Text(characters.text(page.subtitle)), style="dim")
     writer.notes(page.verdict if page.outcome is None else (page.outcome, *page.verdict))
-    if page.checks:
-        console.print()
-        writer.heading("Requirements")
-        writer.notes(_failing_first(page.checks))
-    if page.findings:
-        console.print()
-        writer.heading("Findings")
-        writer.findings(page.findings)
-    for section in page.sections:
-        console.print()
-        writer.heading(section.title)
-        writer.section(section)
+    tables, notes = partial(_tables, writer, page.sections), partial(_notes, writer, page)
+    for part in (tables, notes) if page.tables_first else (notes, tables):
+        part()
     if page.footnotes:
         console.print()
         writer.notes(page.footnotes)
@@ -73,12 +66,35 @@ def _failing_first(checks: tuple[Note, ...]) -> tuple[Note, ...]:
     return tuple(sorted(checks, key=lambda note: order.index(note.mood)))
 
 
+def _tables(writer: _Writer, sections: Sequence[Section]) -> None:
+    for section in sections:
+        writer.gap()
+        writer.heading(section.title)
+        writer.section(section)
+
+
+def _notes(writer: _Writer, page: Page) -> None:
+    """What was required, and what the figures mean together."""
+    if page.checks:
+        writer.gap()
+        writer.heading("Requirements")
+        writer.notes(_failing_first(page.checks))
+    if page.findings:
+        writer.gap()
+        writer.heading("Findings")
+        writer.findings(page.findings)
+
+
 class _Writer:
     """Prints the parts of a page with the characters that can be shown."""
 
     def __init__(self, console: Console, characters: Characters) -> None:
         self._console = console
         self._characters = characters
+
+    def gap(self) -> None:
+        """An empty line."""
+        self._console.print()
 
     def heading(self, text: str) -> None:
         self._console.print(Text(self._characters.text(text)), style="bold")

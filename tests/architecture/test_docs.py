@@ -4,6 +4,7 @@ import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 import pytest
 
@@ -63,3 +64,16 @@ def test_the_makefile_writes_them() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(r"^docs:.*\n\t\$\(BIN\)/python docs/write_roles.py$", makefile, re.M)
     assert re.search(r"^\.PHONY:.* docs\b", makefile, re.M)
+
+
+def test_the_picture_of_the_readme_shows_every_sample_and_needs_nothing_else() -> None:
+    text = (ROOT / "docs" / "tradeoff.svg").read_text(encoding="utf-8")
+    picture = ElementTree.fromstring(text)
+    words = [element.text or "" for element in picture.iter("{http://www.w3.org/2000/svg}text")]
+    for sample in (ROOT / "sample_models").glob("*.onnx"):
+        found = [word for word in words if word.partition(":")[0] == sample.stem]
+        assert len(found) == 2, f"{sample.name}: run docs/write_tradeoff.py"
+    assert "prefers-color-scheme:dark" in text
+    assert not re.search(r"url\(http|<script|<image|(?<!xmlns=\")https?://(?!www.w3.org)", text)
+    for name in re.findall(r"url\(#([^)]+)\)|href=\"#([^\"]+)\"", text):
+        assert f'id="{"".join(name)}"' in text

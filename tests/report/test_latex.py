@@ -18,7 +18,7 @@ COMMANDS = {
     *("begin", "end", "centering", "caption", "toprule", "midrule", "bottomrule"),
     *("alpha", "beta", "delta", "times", "rightarrow", "cdot", "Vert", "geq", "leq", "pm", "mu"),
     *("dots", "textbackslash", "textasciicircum", "textasciitilde", "textless", "textgreater"),
-    *("textbar", "textquotedbl", "textasciigrave"),
+    *("textbar", "textdagger", "textquotedbl", "textasciigrave"),
 }
 
 

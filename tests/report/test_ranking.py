@@ -1,5 +1,6 @@
 """The table of a ranking, as a person has read it, and what of it can be chosen."""
 
+import re
 from collections.abc import Callable
 from xml.etree import ElementTree
 
@@ -148,3 +149,31 @@ def test_what_is_said_of_the_choice(changes: dict[str, object], said: str) -> No
     report = canned_ranking.with_best()
     best = msgspec.structs.replace(report.best, **changes)
     assert said in " ".join(shown(msgspec.structs.replace(report, best=best)).split())
+
+
+def test_what_was_published_is_marked_in_every_table(golden: Golden) -> None:
+    report = canned_ranking.with_published()
+    golden("ranking-published-80.txt", shown(report, width=80))
+    for view in ({}, {"survey": True}, {"columns": ("top5", "delta", "alpha.file_bytes")}):
+        for width in (80, 120):
+            text = shown(report, width=width, **view)
+            assert "† Published, not measured here." in " ".join(text.split())
+            marked = re.findall(r"^(\S+).*? † ", text, re.M)  # a name may lose its middle
+            assert [name[:6] for name in marked[:2]] == ["AlexNe", "LeNet-"]
+    plain = render(report, "table", 80, encoding="ascii").decode()
+    assert "* Published, not measured here." in plain
+
+
+def test_a_published_rate_stands_where_its_basis_does() -> None:
+    rows = table(
+        canned_ranking.with_published(),
+        columns=("top1", "top5", "delta", "alpha.parameters", "compression", "weight_bytes"),
+    )
+    assert rows[-2][1:] == ["–", "80.56 %", "1.09×", "–", "4.94×", "–"]
+    assert rows[-1][1:] == ["99.26 %", "–", "–", "–", "39.0× coding limit", "44.0 kB"]
+    report = canned_ranking.with_published()
+    of_parameters = msgspec.structs.replace(report.published[0], basis="parameters")
+    rows = table(
+        msgspec.structs.replace(report, published=[of_parameters]), columns=("alpha.parameters",)
+    )
+    assert rows[-1][1:] == ["4.94×"]

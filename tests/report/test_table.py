@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import canned
 import canned_gpu
+import canned_ranking
 import msgspec
 import pytest
 from rich.cells import cell_len
@@ -87,9 +88,12 @@ def test_every_verdict_has_its_words(verdict: str, words: str) -> None:
 
 def test_every_format_renders_every_document() -> None:
     for format_name in FORMATS:
+        assert render(canned_ranking.ranking(), format_name).endswith(b"\n")
+        if format_name == "csv":
+            continue  # of rankings only: test_csv
         assert render(canned.comparison(), format_name).endswith(b"\n")
         if format_name == "html":
-            with pytest.raises(RequestError, match="audits only"):
+            with pytest.raises(RequestError, match="audits and rankings only"):
                 render(canned.inspection(), format_name)
         else:
             assert render(canned.inspection(), format_name).endswith(b"\n")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import compaudit
 from compaudit.errors import RequestError
 from compaudit.published import read_published
 
@@ -103,3 +104,15 @@ def test_the_hint_of_a_mistyped_column(tmp_path: Path) -> None:
     with pytest.raises(RequestError) as raised:
         read(tmp_path, "label,speed\nA,1\n")
     assert raised.value.hint == "did you mean 'speedup'?"
+
+
+def test_from_python() -> None:
+    samples = Path(__file__).parents[2] / "sample_models"
+    report = compaudit.rank(
+        samples / "digits.onnx",
+        samples / "digits_slim.onnx",
+        published=[PUBLISHED / "low_rank.csv", PUBLISHED / "deep_compression.csv"],
+        measurements=("size",),
+    )
+    assert len(report.published) == 9 + 8
+    assert report.published[-1].label == "VGG-16 compressed"

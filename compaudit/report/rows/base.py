@@ -113,7 +113,12 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Everything a report shows. `outcome` sums up the checks; None where there are none."""
+    """Everything a report shows.
+
+    Attributes:
+        outcome: sums up the checks; None where there are none.
+        tables_first: they are what the page is about, and findings only explain them.
+    """
 
     title: str
     subtitle: str
@@ -123,6 +128,7 @@ class Page:
     checks: tuple[Note, ...]
     footnotes: tuple[Note, ...]
     outcome: Note | None = None
+    tables_first: bool = False
 
 
 def model_name(model: ModelResult) -> str:

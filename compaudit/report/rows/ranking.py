@@ -19,6 +19,7 @@ from compaudit.units import (
 __all__ = ["SURVEY_HEADS", "in_words", "ranking_page", "survey_rows"]
 
 _DIED = 4
+_DAGGER = "† Published, not measured here."
 _MOODS: dict[str, Mood] = {"error": "bad", "warning": "warning", "info": "plain"}
 SURVEY_HEADS = ("Model", "TOP-5 Accuracy", "Speed-up", "Compression Rate")
 """The heads of the tables of Cheng et al. 2017, arXiv 1710.09282."""
@@ -41,6 +42,7 @@ def ranking_page(report: Ranking, view: View) -> Page:
             *data_notes(report.data),
             *_not_measured(report),
         ),
+        tables_first=True,
     )
 
 
@@ -64,14 +66,10 @@ def survey_rows(report: Ranking, view: View) -> list[tuple[str, str, str, str]]:
 def _table(report: Ranking, view: View) -> Section:
     columns = columns_of(report, view.columns)
     rows = sorted_by(report, view.ranked_by)
-    told = any(column.key == "verdict" for column in columns)
     return Section(
         "Ranking",
         (Column("model", "name", least=20), *(column.column for column in columns)),
-        tuple(
-            (row.name if told else row.marked_name, *(column.cell(row) for column in columns))
-            for row in rows
-        ),
+        tuple((row.marked_name, *(column.cell(row) for column in columns)) for row in rows),
         note=_about(report, [column.key for column in columns]),
     )
 
@@ -83,13 +81,13 @@ def _survey(report: Ranking, view: View) -> Section:
         (Column(first, "name", least=20), *(Column(title) for title in others)),
         tuple(survey_rows(report, view)),
         note="Speed-up is δ as measured here; the compression rate is α of all parameters."
-        + (" What those of published rows count, their papers say." if report.published else ""),
+        + (f" {_DAGGER} What their rates count, the papers say." if report.published else ""),
     )
 
 
 def _about(report: Ranking, shown: list[str]) -> str:
     """What the figures of the columns are of, where their headings cannot say it."""
-    parts = []
+    parts = [_DAGGER] if report.published else []
     sure = next((one.delta.confidence for one in report.candidates if one.delta), None)
     if sure is not None and "interval" in shown:
         parts.append(f"Intervals of δ are of {sure * 100:.4g} %.")
@@ -220,6 +218,7 @@ def _findings(report: Ranking) -> tuple[Note, ...]:
                 f"{finding.title} ({whose}){detail}",
                 finding.hint,
                 _MOODS[finding.severity],
+                lead=finding.title,
             )
         )
     return tuple(notes)
@@ -247,7 +246,7 @@ def _published(report: Ranking) -> tuple[Note, ...]:
     whose = "; ".join(
         f"{', '.join(labels)}: {source or 'no source given'}" for source, labels in sources.items()
     )
-    return (Note("published", f"not measured here, other data and other machines. {whose}"),)
+    return (Note("† published", f"other data and other machines. {whose}"),)
 
 
 def _not_measured(report: Ranking) -> tuple[Note, ...]:

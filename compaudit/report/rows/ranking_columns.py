@@ -52,8 +52,8 @@ class Row:
 
     @property
     def marked_name(self) -> str:
-        """The name, for tables that say in no other column what was not measured here."""
-        return self.name if self.published is None else f"{self.name} (published)"
+        """The name, with a dagger behind what was not measured here."""
+        return self.name if self.published is None else f"{self.name} †"
 
 
 @dataclass(frozen=True, slots=True)
