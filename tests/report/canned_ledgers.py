@@ -74,6 +74,8 @@ def ledger(path: str = "small.onnx") -> InspectedModel:
         bits_per_weight=50 / 3,
         elements_by_role={"weight": 1_100, "bias": 100, "quantization": 100}
         | {"buffer": 10, "constant": 2},
+        bytes_by_role={"weight": 1_700, "bias": 400, "quantization": 400}
+        | {"buffer": 40, "constant": 16},
         precision={"float32": 300, "int8": 900},
         computed_precision={"float32": 1_200},
         schemes={"none": 300, "per_channel": 900},
@@ -130,6 +132,7 @@ def deep(path: str = "deep.onnx", blocks: int = 249) -> InspectedModel:
         entropy_bits_per_weight=24.0,
         bits_per_weight=32.0,
         elements_by_role={"weight": count},
+        bytes_by_role={"weight": 4 * count},
         precision={"float32": count},
         computed_precision={"float32": count},
         schemes={"none": count},
