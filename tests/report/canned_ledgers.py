@@ -132,6 +132,7 @@ def deep(path: str = "deep.onnx", blocks: int = 249) -> InspectedModel:
         entropy_bits_per_weight=24.0,
         bits_per_weight=32.0,
         elements_by_role={"weight": count},
+        bytes_by_role={"weight": 4 * count},
         precision={"float32": count},
         computed_precision={"float32": count},
         schemes={"none": count},
