@@ -144,10 +144,15 @@ class RowComparer:
         entropy_q = total_q - _dot(q, x) / sum_q
         entropy_p = total_p - _dot(p, y) / sum_p
         figures = _plain(q, p, d, sum_q, sum_p, ratio)
-        if not (figures >= _PLAIN * np.array([[1.0], [1.0], [0.25]])).all():
-            q /= sum_q[:, None]
-            p /= sum_p[:, None]
-            figures = self._by_terms(q, p, d)
+        enough = figures >= _PLAIN * np.array([[1.0], [1.0], [0.25]])
+        close = np.flatnonzero(~enough.all(axis=0))
+        if len(close):
+            for place, row in enumerate(close):  # which stands there or further down
+                np.divide(q[row], sum_q[row], out=q[place])
+                np.divide(p[row], sum_p[row], out=p[place])
+                d[place] = d[row]
+            count = len(close)
+            figures[:, close] = self._by_terms(q[:count], p[:count], d[:count])
         kl, kl_reverse, js = figures
         return PairedRows(
             kl=kl,
@@ -170,19 +175,39 @@ class RowComparer:
         return figures
 
     def _add(self, figures: FloatArray, q: FloatArray, p: FloatArray, d: FloatArray) -> None:
-        """Add the terms of some columns. Spends q, p and d."""
+        """Add the terms of some columns, each row by what suits it. Spends q, p and d.
+
+        A row's figures are the same whatever stands beside it.
+        """
+        z = self._part[0][: q.size].reshape(q.shape)
+        np.multiply(d, d, out=z)
+        share = np.count_nonzero(z >= NEAR**2, axis=-1) / max(1, q.shape[1])
+        for wanted, series in (
+            (share < 0.1, _SHORT),
+            ((share >= 0.1) & (share < 0.7), _LONG),
+            (share >= 0.7, None),
+        ):
+            rows = np.flatnonzero(wanted)
+            if len(rows) == len(q):
+                self._add_alike(figures, q, p, d, series)
+            elif len(rows):
+                some = np.zeros((3, len(rows)))
+                self._add_alike(some, q[rows], p[rows], d[rows], series)
+                figures[:, rows] += some
+
+    def _add_alike(
+        self,
+        figures: FloatArray,
+        q: FloatArray,
+        p: FloatArray,
+        d: FloatArray,
+        series: _Series | None,
+    ) -> None:
+        """Add the terms of some columns by a series, or as differences. Spends q, p and d."""
         z, first, second, third = (part[: q.size].reshape(q.shape) for part in self._part)
         np.multiply(d, d, out=z)
-        apart = z >= NEAR**2
-        share = np.count_nonzero(apart) / max(1, q.size)
-        series: _Series | None = None
-        if share < 0.1:
-            series, odd = _SHORT, apart
-        elif share < 0.7:
-            series, odd = _LONG, z >= _MIDDLE**2
-        else:
-            odd = ~apart
-        places = np.flatnonzero(odd)
+        bound = _MIDDLE if series is _LONG else NEAR
+        places = np.flatnonzero(z < bound**2 if series is None else z >= bound**2)
         if len(places):
             self._add_few(figures, places, d, q, p, near=series is None)
             np.multiply(d, d, out=z)

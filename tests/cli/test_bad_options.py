@@ -52,7 +52,7 @@ USAGE = [
 
 REQUIREMENTS = [
     ("alpha.file_byte >= 2", "unknown-metric", "did you mean alpha.file_bytes?"),
-    ("speedup >= 2", "unknown-metric", "choose from"),
+    ("speedup >= 2", "unknown-metric", "did you mean delta"),
     ("alpha >= 2", "bad-requirement", "file_bytes"),
     ("alpha.file_bytes", "bad-requirement", "for example"),
     ("alpha.file_bytes >= 2 parsec", "bad-requirement", "unit"),

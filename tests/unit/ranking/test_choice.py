@@ -29,9 +29,12 @@ def judged(candidate: Candidate, status: str) -> Candidate:
         observed=None,
         low=None,
         high=None,
+        limit=2.0,
+        reference=None,
         status=status,  # type: ignore[arg-type]
         severity="fail",
         message="",
+        reason="",
     )
     return msgspec.structs.replace(candidate, gate=Gate(status=status, checks=[check]))  # type: ignore[arg-type]
 

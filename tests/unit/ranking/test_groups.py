@@ -48,7 +48,7 @@ class Told:
     def __init__(self) -> None:
         self.stages: list[tuple[str, float | None]] = []
 
-    def stage(self, what: str, share: float | None = None) -> None:
+    def stage(self, what: str, share: float | None = None, left_s: float | None = None) -> None:
         self.stages.append((what, share))
 
     def note(self, text: str) -> None:
