@@ -16,6 +16,7 @@ from onnx import SparseTensorProto
 
 from compaudit.errors import RequestError
 from compaudit.models.base import Model, Role, Source, Tensor
+from compaudit.models.onnx.codebooks import shared_weights
 from compaudit.models.onnx.elements import is_real
 from compaudit.models.onnx.external import ExternalFiles, Span
 from compaudit.models.onnx.flow import Flow, Origin
@@ -206,6 +207,10 @@ def _tensor(entry: _Entry, flow: Flow, payloads: Mapping[str, Payload]) -> Tenso
             note="sparse: values and indices are stored" if extra else "",
         )
     meaning = meaning_of(stored.name, payload, flow, payloads)
+    shared = shared_weights(stored.name, role, payload, lookup)
+    if shared is not None:
+        role, use = shared.role, shared.use
+        meaning = dataclasses.replace(meaning, quantization=shared.quantization)
     return Tensor(
         name=stored.name,
         role=role,

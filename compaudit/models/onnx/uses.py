@@ -18,7 +18,7 @@ from compaudit.models.onnx.flow import FARTHEST, Flow
 from compaudit.models.onnx.meaning import Lookup
 from compaudit.models.roles import canonical_domain, role_of_input
 
-__all__ = ["use_of"]
+__all__ = ["Arrival", "arrivals", "use_of"]
 
 MICROSOFT = "com.microsoft"
 
@@ -54,7 +54,7 @@ _BEHIND = 6
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrival:
+class Arrival:
     """A stored value at a node that takes it: its type there, and that of its codes before."""
 
     node: Node
@@ -75,7 +75,7 @@ def use_of(name: str, role: Role, dtype: str, many: bool, lookup: Lookup) -> Use
     """
     if role in (Role.UNUSED, Role.CONSTANT):
         return None
-    for arrival in _arrivals(name, dtype, lookup):
+    for arrival in arrivals(name, dtype, lookup):
         node = arrival.node
         found = role_of_input(
             node.domain, node.op, arrival.slot, real=is_real(arrival.dtype), many=many
@@ -89,7 +89,7 @@ def use_of(name: str, role: Role, dtype: str, many: bool, lookup: Lookup) -> Use
     return None
 
 
-def _arrivals(name: str, dtype: str, lookup: Lookup) -> Iterator[_Arrival]:
+def arrivals(name: str, dtype: str, lookup: Lookup) -> Iterator[Arrival]:
     """Every node that takes the value for itself, nearest first."""
     flow = lookup.flow
     waiting: list[tuple[str, str, str | None]] = [(name, dtype, None)]
@@ -99,7 +99,7 @@ def _arrivals(name: str, dtype: str, lookup: Lookup) -> Iterator[_Arrival]:
         carrying = {id(step.node) for step in steps if step.node is not None}
         for node, slot in islice(flow.readers.get(value, ()), FARTHEST):
             if id(node) not in carrying:
-                yield _Arrival(node, slot, kind, codes)
+                yield Arrival(node, slot, kind, codes)
         if len(seen) > FARTHEST:
             return
         for step in islice(steps, FARTHEST):
@@ -132,7 +132,7 @@ def _after(
             return dtype, codes
 
 
-def _computed(arrival: _Arrival, lookup: Lookup) -> str:
+def _computed(arrival: Arrival, lookup: Lookup) -> str:
     """The type that the operator multiplies or adds the value in."""
     node = arrival.node
     key = (canonical_domain(node.domain), node.op)
@@ -146,7 +146,7 @@ def _computed(arrival: _Arrival, lookup: Lookup) -> str:
     return arrival.codes if _computes_on_codes(arrival, lookup.flow) else arrival.dtype
 
 
-def _computes_on_codes(arrival: _Arrival, flow: Flow) -> bool:
+def _computes_on_codes(arrival: Arrival, flow: Flow) -> bool:
     """Whether a dequantised operand meets another one, and the result is quantised if need be."""
     node = arrival.node
     data = [name for slot, name in enumerate(node.inputs[:2]) if slot != arrival.slot and name]
@@ -167,7 +167,7 @@ def _readers(node: Node, flow: Flow) -> list[Node]:
     return [reader for reader, _ in islice(flow.readers.get(output, ()), FARTHEST)]
 
 
-def _scales_a_product(arrival: _Arrival, lookup: Lookup) -> bool:
+def _scales_a_product(arrival: Arrival, lookup: Lookup) -> bool:
     return arrival.node.op == "Mul" and _product_before(arrival.node, lookup) is not None
 
 
@@ -175,7 +175,7 @@ def _served(node: Node, lookup: Lookup) -> Use:
     """The node that a scale or a zero point serves: that which takes the dequantised values."""
     home = node
     if node.op in ("DequantizeLinear", "QuantizeLinear") and node.outputs:
-        arrival = next(_arrivals(node.outputs[0], "float32", lookup), None)
+        arrival = next(arrivals(node.outputs[0], "float32", lookup), None)
         home = node if arrival is None else _home(arrival.node, lookup)
     elif node.op == "Mul":
         home = _product_before(node, lookup) or node

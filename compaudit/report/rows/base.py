@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from compaudit.results import Estimate, ModelResult
-from compaudit.units import NOT_MEASURED, format_interval, format_number, format_rate
+from compaudit.units import NOT_MEASURED, format_count, format_interval, format_number, format_rate
 
 __all__ = [
     "Bar",
@@ -21,6 +21,7 @@ __all__ = [
     "Page",
     "Section",
     "columns",
+    "counted",
     "format_beta",
     "interval",
     "macs_sure",
@@ -129,6 +130,11 @@ class Page:
     footnotes: tuple[Note, ...]
     outcome: Note | None = None
     tables_first: bool = False
+
+
+def counted(count: int, what: str) -> str:
+    """``1 layer``, ``1,024 layers``."""
+    return f"1 {what}" if count == 1 else f"{format_count(count)} {what}s"
 
 
 def model_name(model: ModelResult) -> str:

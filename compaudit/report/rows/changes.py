@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from compaudit.report.rows.base import Cell, Column, Section
+from compaudit.report.rows.base import Cell, Column, Section, counted
 from compaudit.report.rows.ordering import sum_of, zeros_of
 from compaudit.report.rows.places import op_name
 from compaudit.report.view import View
 from compaudit.results import Comparison, Layer, LayerSide
-from compaudit.units import NOT_MEASURED, format_count, format_number, format_part, format_rate
+from compaudit.units import NOT_MEASURED, format_number, format_part, format_rate
 
 __all__ = ["changes_section"]
 
@@ -42,7 +42,7 @@ def _all_layers(layers: Sequence[Layer]) -> Section:
     before = [layer.original for layer in layers if layer.original is not None]
     after = [layer.compressed for layer in layers if layer.compressed is not None]
     columns, rows = _rows(layers, _remark)
-    footer = (f"{format_count(len(layers))} layers", "", *_figures(before, after), "", "")
+    footer = (counted(len(layers), "layer"), "", *_figures(before, after), "", "")
     return Section("Layers", columns, rows, footer[: len(columns)])
 
 

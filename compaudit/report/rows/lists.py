@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compaudit.report.rows.base import Bar, Cell, Column, Section
+from compaudit.report.rows.base import Bar, Cell, Column, Section, counted
 from compaudit.report.rows.ordering import (
     arranged,
     layer_key,
@@ -45,7 +45,7 @@ def layers_section(model: InspectedModel, view: View, title: str) -> Section:
             Column("MACs"),
         ),
         tuple(rows),
-        _layer_row(f"{len(model.layers):,} layers", "", model.layers, whole, None),
+        _layer_row(counted(len(model.layers), "layer"), "", model.layers, whole, None),
     )
 
 

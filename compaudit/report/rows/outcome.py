@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from compaudit.report.rows.base import Note
+from compaudit.report.rows.base import Note, counted
 from compaudit.results import Check, Gate
-from compaudit.units import format_count
 
 __all__ = ["outcome_note"]
 
@@ -14,11 +13,11 @@ def outcome_note(gate: Gate) -> Note | None:
     deciding = [check for check in gate.checks if check.severity == "fail"]
     warnings = [check for check in gate.checks if check.severity == "warn"]
     broken = [check for check in warnings if check.status != "passed"]
-    further = ""
+    required, further = counted(len(deciding), "requirement"), ""
     if broken:
-        further = f"; {_counted(len(broken))} that only warns is not met"
-        if len(broken) > 1:
-            further = f"; {_counted(len(broken))} that only warn are not met"
+        one = len(broken) == 1
+        further = f"; {counted(len(broken), 'requirement')} that only "
+        further += "warns is not met" if one else "warn are not met"
     match gate.status:
         case "none":
             return None
@@ -26,13 +25,13 @@ def outcome_note(gate: Gate) -> Note | None:
             return Note("PASSED", _all_met(len(deciding)) + further, mood="good")
         case "failed":
             failed, undecided = _of(deciding, "failed"), _of(deciding, "inconclusive")
-            text = f"{failed} of {_counted(len(deciding))} {_is(failed)} not met"
+            text = f"{failed} of {required} {_is(failed)} not met"
             if undecided:
                 text += f", and {undecided} {_is(undecided)} undecided"
             return Note("FAILED", text + further, mood="bad")
         case "inconclusive":
             undecided = _of(deciding, "inconclusive")
-            text = f"{undecided} of {_counted(len(deciding))} {_is(undecided)} undecided"
+            text = f"{undecided} of {required} {_is(undecided)} undecided"
             return Note("INCONCLUSIVE", f"{text}, none failed{further}", mood="warning")
 
 
@@ -46,10 +45,6 @@ def _all_met(count: int) -> str:
 
 def _of(checks: list[Check], status: str) -> int:
     return sum(check.status == status for check in checks)
-
-
-def _counted(count: int) -> str:
-    return "1 requirement" if count == 1 else f"{format_count(count)} requirements"
 
 
 def _is(count: int) -> str:

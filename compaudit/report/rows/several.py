@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compaudit.report.rows.base import Column, Section, columns, model_name, quotient
+from compaudit.report.rows.base import Column, Section, columns, counted, model_name, quotient
 from compaudit.report.rows.ordering import arranged, layer_key, others
 from compaudit.report.rows.storage import ROLES, role_bytes, share_of, types_of
 from compaudit.report.view import View
@@ -77,7 +77,7 @@ def lined_up_layers(models: Sequence[InspectedModel], view: View) -> list[Sectio
                 "Weight bytes by layer",
                 columns("layer", *names[start : start + _MOST_COLUMNS]),
                 tuple(rows),
-                (f"{len(known):,} layers", *cells(list(known.values()))),
+                (counted(len(known), "layer"), *cells(list(known.values()))),
             )
         )
     return sections
