@@ -6,16 +6,19 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit format samples schema readme docs calibrate clean
+.PHONY: help demo test test-all lint types unit format samples schema readme docs calibrate clean
 
 help:  ## List the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/demo  ## Install the ONNX-only tool and audit a sample pair with its data
 	$(BIN)/compaudit compare sample_models/digits.onnx sample_models/digits_int8.onnx \
 		--data sample_models/digits_test.npz
 
 test: lint types unit  ## Run all checks: ruff, mypy --strict, pytest
+
+test-all: lint types $(VENV)/dev $(VENV)/corpus  ## The same with the long tail of tests, a quarter of an hour more
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev  ## Check style and formatting
 	$(BIN)/ruff check .
@@ -25,7 +28,7 @@ types: $(VENV)/dev  ## Check types
 	$(BIN)/mypy
 
 unit: $(VENV)/dev $(VENV)/corpus  ## Run the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 format: $(VENV)/dev  ## Format the code
 	$(BIN)/ruff check --fix .

@@ -177,6 +177,7 @@ def audit(folder: Path, *options: str) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.slow
 def test_the_loader_gives_the_samples_of_the_file(folder: Path) -> None:
     loaded = audit(folder, "--data", "my_data.py:batches")
     assert loaded["accuracy"] == audit(folder, "--data", "digits_test.npz")["accuracy"]

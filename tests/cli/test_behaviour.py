@@ -158,6 +158,7 @@ def test_what_would_decide_it_is_said(run: Run, models: Path) -> None:
 torch = pytest.mark.torch
 
 
+@pytest.mark.slow
 @torch
 def test_a_model_that_sleeps_at_random_is_undecided(run: Run, models: Path) -> None:
     pytest.importorskip("torch")
@@ -167,6 +168,7 @@ def test_a_model_that_sleeps_at_random_is_undecided(run: Run, models: Path) -> N
     assert report["delta"]["verdict"] == "inconclusive"
 
 
+@pytest.mark.slow
 @torch
 def test_a_leak_is_found_and_stated_per_call(run: Run, models: Path) -> None:
     pytest.importorskip("torch")
@@ -180,6 +182,7 @@ def test_a_leak_is_found_and_stated_per_call(run: Run, models: Path) -> None:
     assert "every call of the compressed model keeps about 1.0" in found["detail"]  # MB
 
 
+@pytest.mark.slow
 @torch
 def test_of_a_model_that_dies_while_it_is_timed_the_rest_stays(run: Run, models: Path) -> None:
     """It dies in its second epoch; the first is kept of both, and the other goes on alone."""

@@ -40,6 +40,7 @@ def ops(model: dict[str, Any]) -> dict[str, int]:
     return {row["op"]: row["nodes"] for row in model["operators"]}
 
 
+@pytest.mark.slow
 def test_a_timed_audit_with_a_profile(run: Run) -> None:
     report = run(
         *("compare", sample("digits.onnx"), sample("digits_dynamic_int8.onnx"), "--profile"),
@@ -88,6 +89,7 @@ def test_the_table_shows_it(run: Run) -> None:
     assert "QLinearConv" in outcome.stdout
 
 
+@pytest.mark.slow
 def test_pytorch_beside_onnx(run: Run) -> None:
     pytest.importorskip("torch")
     pair = ("compare", sample("digits.pt2"), sample("digits_int8.onnx"), "--trust-model-code")
@@ -129,6 +131,7 @@ def shy():
 """
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_profiled_keeps_its_other_figures(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     (tmp_path / "nets.py").write_text(SHY)

@@ -25,6 +25,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 def test_the_same_samples_give_the_same_figures_however_they_are_stored(
     run_all: RunAll, quality_files: Path
 ) -> None:

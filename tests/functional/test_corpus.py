@@ -106,6 +106,7 @@ def may_be_codes(role: str, dtype: str) -> bool:
     return role in (Role.WEIGHT, Role.BIAS) and dtype.startswith(("int", "uint"))
 
 
+@pytest.mark.slow
 def test_operations_are_counted_or_named(paths: list[Path]) -> None:
     """Every model's operations are counted; what is not is named, and leaves coverage below 1."""
     listing = "".join(f"{path}\n" for path in paths)

@@ -78,6 +78,7 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
     return {path: value}
 
 
+@pytest.mark.slow
 def test_every_way_gives_the_same_figures(
     asked: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

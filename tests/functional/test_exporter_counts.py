@@ -15,7 +15,7 @@ from compaudit.measure.ledger import Ledger, take
 from compaudit.models import open as models
 
 torch = pytest.importorskip("torch")
-pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
 
 SCRIPT, DYNAMO = "dynamo=False", "dynamo=True"
 EXPORTERS = (SCRIPT, DYNAMO)

@@ -17,6 +17,8 @@ from compaudit import machine
 from compaudit.report import render
 from compaudit.results import Comparison
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = Path(__file__).parents[2] / "sample_models"
 MEASURED = ("size", "macs", "layers", "divergence", "accuracy")
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CORPUS = Path(os.environ.get("COMPAUDIT_CORPUS", ROOT / ".venv" / "corpus"))
 MUTATIONS = Path(__file__).parent / "mutations.py"

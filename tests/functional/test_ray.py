@@ -32,9 +32,12 @@ from compaudit.engines.ray.engine import check
 from compaudit.errors import RequestError
 from compaudit.results import Comparison
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="takes Ray: pip install 'compaudit[ray]'"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("ray") is None, reason="takes Ray: pip install 'compaudit[ray]'"
+    ),
+]
 
 MODELS = Path(__file__).parents[2] / "sample_models"
 DIGITS = (str(MODELS / "digits.onnx"), str(MODELS / "digits_int8.onnx"))

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Outcome, Run
 

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from onnx import FunctionProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, helper
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Outcome, Run
 
