@@ -326,6 +326,7 @@ def test_modules_that_not_every_sample_calls_are_left_out(kit, network) -> None:
     assert traced.notes == ["1 output: no real numbers, or not there for every sample"]
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 @pytest.mark.filterwarnings("ignore")
 def test_modules_beside_a_graph_and_graphs_of_two_kinds(kit, network) -> None:

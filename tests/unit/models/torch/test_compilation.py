@@ -102,6 +102,7 @@ def timed(runner: TorchRunner, calls: int) -> int:
     return time_block(workspace, calls, False).compilations
 
 
+@pytest.mark.slow
 def test_a_module_is_compiled_once_before_it_is_timed(load: Callable[..., TorchRunner]) -> None:
     runner = load(Waves())
     assert runner.settings["torch.compile"] == "inductor, nothing compiled yet"
@@ -249,6 +250,7 @@ def test_a_profile_names_the_generated_kernels(load: Callable[..., TorchRunner])
     assert any("cpp_fused" in node.op for node in profiled.nodes), profiled.nodes
 
 
+@pytest.mark.slow
 def test_later_processes_find_the_generated_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
