@@ -51,7 +51,7 @@ class Notes:
         self.notes: list[str] = []
         self.watch = watch
 
-    def stage(self, what: str, share: float | None = None) -> None:
+    def stage(self, what: str, share: float | None = None, left_s: float | None = None) -> None:
         self.watch(what)
 
     def note(self, text: str) -> None:
