@@ -7,7 +7,7 @@ from typing import Literal
 from compaudit.report.rows.base import Mood, Note
 from compaudit.results import Finding
 
-__all__ = ["finding_notes", "severity_of"]
+__all__ = ["finding_note", "finding_notes", "severity_of"]
 
 Severity = Literal["error", "warning", "info"]
 _MOODS: dict[Severity, Mood] = {"error": "bad", "warning": "warning", "info": "plain"}
@@ -16,15 +16,17 @@ _SEVERITIES = {mood: severity for severity, mood in _MOODS.items()}
 
 def finding_notes(findings: list[Finding]) -> tuple[Note, ...]:
     """Each with its code, and what it is in a few words before what was seen."""
-    return tuple(
-        Note(
-            found.code,
-            f"{found.title}: {found.detail}",
-            found.hint,
-            _MOODS[found.severity],
-            lead=found.title,
-        )
-        for found in findings
+    return tuple(finding_note(found, f": {found.detail}") for found in findings)
+
+
+def finding_note(found: Finding, further: str) -> Note:
+    """One of them; `further` follows its title."""
+    return Note(
+        found.code,
+        f"{found.title}{further}",
+        found.hint,
+        _MOODS[found.severity],
+        lead=found.title,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from compaudit.report.rows.base import Column, Mood, Note, Page, Section, interval, model_name
 from compaudit.report.rows.checks import check_notes
 from compaudit.report.rows.data import data_notes, described
+from compaudit.report.rows.findings import finding_note
 from compaudit.report.rows.metrics import metric_named
 from compaudit.report.rows.ranking_columns import columns_of, sorted_by
 from compaudit.report.view import View
@@ -20,7 +21,6 @@ __all__ = ["SURVEY_HEADS", "in_words", "ranking_page", "survey_rows"]
 
 _DIED = 4
 _DAGGER = "† Published, not measured here."
-_MOODS: dict[str, Mood] = {"error": "bad", "warning": "warning", "info": "plain"}
 SURVEY_HEADS = ("Model", "TOP-5 Accuracy", "Speed-up", "Compression Rate")
 """The heads of the tables of Cheng et al. 2017, arXiv 1710.09282."""
 
@@ -212,15 +212,7 @@ def _findings(report: Ranking) -> tuple[Note, ...]:
         of_all = len(labels) == len(report.candidates) > 1
         whose = "all candidates" if of_all else ", ".join(dict.fromkeys(labels))
         detail = f": {finding.detail}" if len(labels) == 1 else ""
-        notes.append(
-            Note(
-                finding.code,
-                f"{finding.title} ({whose}){detail}",
-                finding.hint,
-                _MOODS[finding.severity],
-                lead=finding.title,
-            )
-        )
+        notes.append(finding_note(finding, f" ({whose}){detail}"))
     return tuple(notes)
 
 
