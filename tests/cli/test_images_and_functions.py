@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,24 +40,33 @@ COLOURS = ("compare", "colours.onnx", "blind.onnx", "--only", "size,macs,diverge
 
 
 @pytest.fixture(scope="module")
-def here(files: Path) -> Path:
-    """The folder of test files, with images, loaders, and models for both."""
-    (files / "loaders.py").write_text(LOADERS)
+def here(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images, loaders, and models for both, in a folder of their own."""
+    here = tmp_path_factory.mktemp("here")
+    for name in ("original.onnx", "compressed.onnx"):
+        shutil.copy(files / name, here)
+    (here / "loaders.py").write_text(LOADERS)
     for name, colour, suffix in (("green", (0, 255, 0), "png"), ("red", (255, 0, 0), "jpg")):
-        (files / "colours" / name).mkdir(parents=True)
+        (here / "colours" / name).mkdir(parents=True)
         for place in range(3):
             # All of one size once resized and cropped to 8 × 8.
             image = Image.new("RGB", (16 + place, 12), colour)
-            image.save(files / "colours" / name / f"{place}.{suffix}", quality=95)
-    whole = (files / "colours" / "red" / "0.jpg").read_bytes()
-    (files / "colours" / "red" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    (files / "small.toml").write_text("resize = 8\ncrop = 8\n")
+            image.save(here / "colours" / name / f"{place}.{suffix}", quality=95)
+    whole = (here / "colours" / "red" / "0.jpg").read_bytes()
+    (here / "colours" / "red" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (here / "small.toml").write_text("resize = 8\ncrop = 8\n")
     # What is green is class 0, what is red is class 1; the blind one says 0 whatever it sees.
-    _save(files / "colours.onnx", _sums(np.float32([[0, 1], [1, 0], [0, 0]])))
-    _save(files / "blind.onnx", _sums(np.float32([[1, 0], [1, 0], [1, 0]])))
+    _save(here / "colours.onnx", _sums(np.float32([[0, 1], [1, 0], [0, 0]])))
+    _save(here / "blind.onnx", _sums(np.float32([[1, 0], [1, 0], [1, 0]])))
     for name, certainty in (("words.onnx", 4.0), ("fewer_words.onnx", 3.0)):
-        _save(files / name, _next_word(certainty))
-    return files
+        _save(here / name, _next_word(certainty))
+    return here
+
+
+@pytest.fixture(scope="module")
+def run_here(run: Run, here: Path) -> Run:
+    """The command, in that folder."""
+    return partial(run, cwd=here)
 
 
 def _save(path: Path, graph: Any) -> None:
@@ -94,8 +105,8 @@ def _next_word(certainty: float) -> Any:
 # ------------------------------------------------------------------------------------- images
 
 
-def test_a_folder_of_images(here: Path, run: Run) -> None:
-    report = run(*COLOURS, "--data", "colours", "--preprocess", "small.toml", "--json").done()
+def test_a_folder_of_images(run_here: Run) -> None:
+    report = run_here(*COLOURS, "--data", "colours", "--preprocess", "small.toml", "--json").done()
     accuracy = report["accuracy"]
     assert accuracy["samples"] == 6
     assert accuracy["top1"]["original"]["value"] == 1.0
@@ -108,28 +119,28 @@ def test_a_folder_of_images(here: Path, run: Run) -> None:
     assert skipped["name"] == "red/cut.jpg"
 
 
-def test_images_of_different_sizes_want_a_preprocess(here: Path, run: Run) -> None:
-    outcome = run(*COLOURS, "--data", "colours", "--json")
+def test_images_of_different_sizes_want_a_preprocess(run_here: Run) -> None:
+    outcome = run_here(*COLOURS, "--data", "colours", "--json")
     outcome.broke("(3, 12, 16)", code=2, hint="")
 
 
-def test_images_that_do_not_fit_the_model(here: Path, run: Run) -> None:
+def test_images_that_do_not_fit_the_model(run_here: Run) -> None:
     options = ("--data", "colours", "--preprocess", "imagenet", "--json")
-    run(*COLOURS, *options).broke("(3, 224, 224)", "(N, 3, 8, 8)", code=2)
+    run_here(*COLOURS, *options).broke("(3, 224, 224)", "(N, 3, 8, 8)", code=2)
 
 
-def test_a_mistyped_setting_is_told_at_once(here: Path, run: Run) -> None:
+def test_a_mistyped_setting_is_told_at_once(here: Path, run_here: Run) -> None:
     (here / "mistyped.toml").write_text("croop = 8")
     options = ("--data", "colours", "--preprocess", "mistyped.toml", "--json")
-    assert run(*COLOURS, *options).refused("croop", hint="'crop'") == "bad-preprocess"
+    assert run_here(*COLOURS, *options).refused("croop", hint="'crop'") == "bad-preprocess"
 
 
 # ----------------------------------------------------------------------------------- functions
 
 
-def test_a_function_that_shuffles_feeds_both_models_the_same(here: Path, run: Run) -> None:
+def test_a_function_that_shuffles_feeds_both_models_the_same(run_here: Run) -> None:
     pair = ("compare", "original.onnx", "original.onnx", *PAIR[3:])
-    report = run(*pair, "--data", "loaders:shuffled", "--json").done()
+    report = run_here(*pair, "--data", "loaders:shuffled", "--json").done()
     assert report["data"]["kind"] == "function"
     assert report["data"]["samples"] == 40
     assert report["accuracy"]["samples"] == 40
@@ -137,25 +148,25 @@ def test_a_function_that_shuffles_feeds_both_models_the_same(here: Path, run: Ru
     assert report["divergence"]["outputs"]["logits"]["max_abs_error"] == 0
 
 
-def test_a_limit_ends_an_endless_function(here: Path, run: Run) -> None:
-    report = run(*PAIR, "--data", "loaders:endless", "--limit", "20", "--json").done()
+def test_a_limit_ends_an_endless_function(run_here: Run) -> None:
+    report = run_here(*PAIR, "--data", "loaders:endless", "--limit", "20", "--json").done()
     assert report["data"]["samples"] == 20
 
 
-def test_a_function_that_fails(here: Path, run: Run) -> None:
-    outcome = run(*PAIR, "--data", "loaders:fails", "--json")
+def test_a_function_that_fails(run_here: Run) -> None:
+    outcome = run_here(*PAIR, "--data", "loaders:fails", "--json")
     assert outcome.refused("batch 2, after 8 samples", "the disk is gone") == "function-failed"
 
 
-def test_an_endless_function_meets_the_timeout(here: Path, run: Run) -> None:
-    outcome = run(*PAIR, "--data", "loaders:endless", "--timeout", "3s", "--json")
+def test_an_endless_function_meets_the_timeout(run_here: Run) -> None:
+    outcome = run_here(*PAIR, "--data", "loaders:endless", "--timeout", "3s", "--json")
     assert outcome.refused("did not end within", hint="--limit") == "data-timeout"
 
 
-def test_sequences_of_different_lengths(here: Path, run: Run) -> None:
+def test_sequences_of_different_lengths(run_here: Run) -> None:
     pair = ("compare", "words.onnx", "fewer_words.onnx", *PAIR[3:])
     options = ("--data", "loaders:sentences", "--task", "causal-lm", "--json")
-    accuracy = run(*pair, *options).done()["accuracy"]
+    accuracy = run_here(*pair, *options).done()["accuracy"]
     # Of four words the model predicts three, of three words two.
     assert accuracy["language"]["sequences"] == 2
     assert accuracy["language"]["tokens"] == 5
