@@ -14,6 +14,7 @@ from compaudit.engines.base import Engine, Pass
 from compaudit.errors import RequestError
 from compaudit.measure.accuracy import TASKS, choose_task
 from compaudit.measure.batches import evaluation_batch
+from compaudit.measure.gathering import Gathered
 from compaudit.measure.meaning import DECIDING_SAMPLES, Meaning
 from compaudit.measure.numerical import NotNumbers
 from compaudit.measure.outputs import Renaming
@@ -29,6 +30,7 @@ __all__ = ["Evaluated", "Evaluation"]
 
 # Enough to see what the runtime's own choices do to the outputs.
 _FLOOR_SAMPLES = 128
+_FLOOR_SEQUENCES = 16
 
 # A sequence has many rows of scores; a few sequences decide what they are.
 _DECIDING_SEQUENCES = 4
@@ -124,13 +126,15 @@ class Evaluation:
         whole = self._pass(original, compressed)
         if elsewhere is None and (self._config.workers or 1) == 1:
             # Nothing is cut into parts: no sample needs to run twice.
-            scouted = engine.evaluate(whole, partial(Scout, self._question), self._on_progress)
-            self._tally, self._broken = scouted.tally.finish(), scouted.broken
+            scout = partial(Gathered, partial(Scout, self._question))
+            scouted = engine.evaluate(whole, scout, self._on_progress)
+            self._tally, self._broken = scouted.tally.finish().finish(), scouted.broken
             return
         recipe = self._find_out(engine, whole)
         spread = elsewhere or engine
-        seen = spread.evaluate(whole, partial(EvaluationTally, recipe), self._on_progress)
-        self._tally, self._broken = seen.tally, seen.broken
+        tally = partial(Gathered, partial(EvaluationTally, recipe))
+        seen = spread.evaluate(whole, tally, self._on_progress)
+        self._tally, self._broken = seen.tally.finish(), seen.broken
 
     @property
     def wants_floor(self) -> bool:
@@ -143,9 +147,10 @@ class Evaluation:
         assert self._tally is not None, "run comes first"
         recipe = self._tally.recipe.of_original_alone()
         batch = evaluation_batch(self._config, "original")
+        few = _FLOOR_SEQUENCES if self._question.per == "token" else _FLOOR_SAMPLES
         evaluation = msgspec.structs.replace(
             self._pass(original, original),
-            stop=min(_FLOOR_SAMPLES, self._samples.dataset.samples),
+            stop=min(few, self._samples.dataset.samples),
             batch_sizes=(batch, batch),
             answers=None,
             metrics=(),

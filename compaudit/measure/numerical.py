@@ -88,9 +88,12 @@ class NumericalError:
         a, b = _flat(original), _flat(compressed)
         self.elements += a.size
         broken: list[NDArray[np.int64]] = []
+        room = np.empty((2, min(a.size, _BLOCK_ELEMENTS)))
         for start in range(0, a.size, _BLOCK_ELEMENTS):
             here = slice(start, start + _BLOCK_ELEMENTS)
-            places = self._take(a[here].astype(np.float64), b[here].astype(np.float64))
+            blocks = room[:, : len(a[here])]
+            blocks[0], blocks[1] = a[here], b[here]
+            places = self._take(blocks[0], blocks[1])
             if len(places):
                 # Of a sample's many broken elements one is enough.
                 rows = (places + start) // (a.size // len(original))
@@ -123,7 +126,7 @@ class NumericalError:
         )
 
     def _take(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Add up a block; returns the places that leave no figure."""
+        """Add up a block, and spend it; returns the places that leave no figure."""
         broken = np.empty(0, dtype=np.int64)
         with np.errstate(over="ignore", invalid="ignore"):
             powers = _dot(a, a), _dot(b, b)
@@ -134,14 +137,14 @@ class NumericalError:
                 a, b = a[both], b[both]
                 powers = _dot(a, a), _dot(b, b)
             if a.size:
-                error = a - b
-                np.abs(error, out=error)
-                self._max_abs = max(self._max_abs, float(error.max()))
-                self._sums["abs"].add(float(error.sum()))
-                self._sums["error"].add(_dot(error, error))
                 self._sums["original"].add(powers[0])
                 self._sums["compressed"].add(powers[1])
                 self._sums["dot"].add(_dot(a, b))
+                error = np.subtract(a, b, out=a)
+                self._sums["error"].add(_dot(error, error))
+                np.abs(error, out=error)
+                self._max_abs = max(self._max_abs, float(error.max()))
+                self._sums["abs"].add(float(error.sum()))
         return broken
 
     def _count_broken(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -220,13 +223,14 @@ class _Sum:
 
 
 def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """The sum of products; BLAS would wake threads for a block this small.
+    """The sum of products.
 
-    Of short runs first, whose sums are added pairwise: a long sum would gather rounding errors.
+    Of short runs first, whose sums are added pairwise: a long sum would gather rounding errors, and
+    BLAS would wake threads for it.
     """
     whole = a.size // _RUN * _RUN
-    runs = np.einsum("ij,ij->i", *(part[:whole].reshape(-1, _RUN) for part in (a, b)))
-    return float(runs.sum() + np.einsum("i,i->", a[whole:], b[whole:]))
+    runs = np.vecdot(*(part[:whole].reshape(-1, _RUN) for part in (a, b)))
+    return float(runs.sum() + np.vecdot(a[whole:], b[whole:]))
 
 
 def _flat(values: NDArray[Any]) -> NDArray[Any]:

@@ -12,17 +12,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from compaudit.measure.highest import highest_classes
 from compaudit.theory.information import log_from_probabilities
 
 __all__ = [
     "TOP",
     "Evidence",
     "Kind",
-    "Scores",
-    "class_scores",
-    "highest_classes",
+    "Ranked",
     "kinds_of",
+    "log_scores",
     "looks_like_classes",
+    "rank_classes",
 ]
 
 Kind = Literal["logits", "probabilities"]
@@ -34,10 +35,6 @@ _SUM_TOLERANCE = 5e-3
 _LARGEST_SUM = 1.5
 
 TOP = 5
-
-# Of rows this wide the highest are sought among the highest of so many interleaved groups.
-_WIDE = 256
-_GROUP = 32
 
 # e to this power is zero: a class that is ruled out, in finite numbers.
 _MASKED = -1e5
@@ -133,71 +130,91 @@ def kinds_of(original: Evidence, compressed: Evidence) -> tuple[Kind, Kind]:
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """Class scores of some rows as logarithms of a distribution.
+class Ranked:
+    """Where the ends of some rows of class scores are.
 
     Attributes:
-        log: (rows, classes), float64, finite: log-probabilities up to a constant, none above zero.
-            A class that is ruled out has one whose exponential is zero; rows that are no
-            distribution hold zeros.
-        usable: which rows are one.
-        predicted: the class with the highest score, −1 where the scores are not numbers.
-        top5: the five classes with the highest scores, or all where there are fewer, in ascending
-            order; the lower class numbers where scores are equal, −1 where they are not numbers.
-        floored: probabilities that were exactly zero and count as the smallest subnormal.
+        top5: the five classes with the highest scores, or all where there are fewer, the highest
+            first; the lower class numbers where scores are equal, −1 where they are not numbers.
+        high, low: the highest and the lowest score of each row, (rows, 1), float64. A class that is
+            ruled out is not the lowest.
+        numbers: whether a row holds finite numbers, but for classes that are ruled out, (rows,).
     """
 
-    log: NDArray[np.float64]
-    usable: NDArray[np.bool_]
-    predicted: NDArray[np.int64]
     top5: NDArray[np.int64]
-    floored: int
+    high: NDArray[np.float64]
+    low: NDArray[np.float64]
+    numbers: NDArray[np.bool_]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The class with the highest score, −1 where the scores are not numbers."""
+        return self.top5[:, 0]
+
+    def part(self, here: slice) -> Ranked:
+        """Some of the rows."""
+        return Ranked(self.top5[here], self.high[here], self.low[here], self.numbers[here])
 
 
-def class_scores(
-    values: NDArray[Any],
-    kind: Kind,
-    masked: NDArray[np.bool_] | None = None,
-    room: NDArray[np.float64] | None = None,
-) -> Scores:
-    """Class scores as logarithms.
+def rank_classes(values: NDArray[Any], masked: NDArray[np.bool_] | None = None) -> Ranked:
+    """The ends of class scores.
 
     Args:
         values: (rows, classes), logits or probabilities, float16 to float64.
-        kind: which of the two, decided once for the whole data set.
         masked: of each row and class, whether a logit of −∞ says that the class is impossible,
             since the other model says so too. Any other infinity is no number.
-        room: of the shape of the values, for the logarithms; it is made where there is none.
     """
-    floor = float(np.finfo(values.dtype).smallest_subnormal)
-    # float16 is slow to compare, and exact in float32.
-    values = values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
-    log = np.empty(values.shape) if room is None else room
-    predicted = values.argmax(axis=-1)
-    # A NaN is both the highest and the lowest.
-    high = np.take_along_axis(values, predicted[:, None], axis=-1).astype(np.float64)
-    low = (values if masked is None else np.where(masked, high, values)).min(axis=-1)
-    numbers = np.isfinite(high[:, 0]) & np.isfinite(low)
-    floored = 0
-    if kind == "probabilities":
-        usable, floored = _log_of_shares(values, numbers & (low >= 0), floor, log)
-    else:
-        with np.errstate(over="ignore", invalid="ignore"):
-            # Not where logits are 1e308 apart.
-            usable = numbers & np.isfinite(low - high[:, 0])
-            np.subtract(values, high, out=log)
-        if masked is not None:
-            log[masked] = _MASKED
-        log[~usable] = 0.0
+    values = _comparable(values)
     top5 = highest_classes(values, TOP)
+    high = np.take_along_axis(values, top5[:, :1], axis=-1).astype(np.float64)
+    lowest = values if masked is None else np.where(masked, high, values)
+    low = lowest.min(axis=-1, keepdims=True).astype(np.float64)  # a NaN is the lowest
+    numbers = (np.isfinite(high) & np.isfinite(low))[:, 0]
     top5[~numbers] = -1
-    return Scores(
-        log=log,
-        usable=usable,
-        predicted=np.where(numbers, predicted, -1),
-        top5=top5,
-        floored=floored,
-    )
+    return Ranked(top5, high, low, numbers)
+
+
+def log_scores(
+    values: NDArray[Any],
+    ranked: Ranked,
+    kind: Kind,
+    log: NDArray[np.float64],
+    masked: NDArray[np.bool_] | None = None,
+) -> tuple[NDArray[np.bool_], int]:
+    """Class scores as logarithms of a distribution.
+
+    Args:
+        values: (rows, classes), logits or probabilities, float16 to float64.
+        ranked: their ends.
+        kind: which of the two, decided once for the whole data set.
+        log: gets, of the same shape, log-probabilities up to a constant, finite, none above zero. A
+            class that is ruled out has one whose exponential is zero; rows that are no distribution
+            hold zeros.
+        masked: as for `rank_classes`.
+
+    Returns:
+        Which rows are a distribution, and how many probabilities were exactly zero and count as the
+        smallest subnormal.
+    """
+    if kind == "probabilities":
+        floor = float(np.finfo(values.dtype).smallest_subnormal)
+        positive = ranked.numbers & (ranked.low[:, 0] >= 0)
+        return _log_of_shares(_comparable(values), positive, floor, log)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Not where logits are 1e308 apart.
+        usable = ranked.numbers & np.isfinite(ranked.low - ranked.high)[:, 0]
+        np.copyto(log, values)
+        log -= ranked.high
+    if masked is not None:
+        log[masked] = _MASKED
+    if not usable.all():
+        log[~usable] = 0.0
+    return usable, 0
+
+
+def _comparable(values: NDArray[Any]) -> NDArray[Any]:
+    """float16 is slow to compare, and exact in float32."""
+    return values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
 
 
 def _log_of_shares(
@@ -213,41 +230,3 @@ def _log_of_shares(
     log[~usable] = 0.0
     log[usable], floored = log_from_probabilities(shares, floor)
     return usable, floored
-
-
-def highest_classes(values: NDArray[Any], count: int) -> NDArray[np.int64]:
-    """The classes with the highest scores of each row; of equal ones the first.
-
-    Args:
-        values: (rows, classes).
-        count: how many are wanted.
-
-    Returns:
-        Class numbers, ascending, (rows, at most `count`); −1 at least once where there is a NaN.
-    """
-    rows, classes = values.shape
-    count = min(count, classes)
-    found = np.full((rows, count), -1, dtype=np.int64)
-    # Few are as high as the lowest of the highest; they alone are sorted.
-    place, among = np.divmod(np.flatnonzero(values >= _bound(values, count)), max(1, classes))
-    order = np.lexsort((-values[place, among], place))
-    place, among = place[order], among[order]
-    rank = np.arange(len(place)) - np.searchsorted(place, place)
-    first = rank < count
-    found[place[first], rank[first]] = among[first]
-    return np.sort(found, axis=-1)
-
-
-def _bound(values: NDArray[Any], count: int) -> NDArray[Any]:
-    """A number of each row, (rows, 1), that at least `count` of its elements reach.
-
-    It is NaN, which nothing reaches, only where there is a NaN.
-    """
-    rows, classes = values.shape
-    some = values
-    if classes >= _WIDE:
-        # As many groups have an element that high.
-        whole = classes // _GROUP * _GROUP
-        groups = values[:, :whole].reshape(rows, _GROUP, -1).max(axis=1)
-        some = np.concatenate((groups, values[:, whole:]), axis=1)
-    return np.asarray(np.partition(some, -count, axis=-1)[:, -count, None])

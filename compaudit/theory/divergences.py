@@ -16,12 +16,12 @@ In a block of rows most of the d are mostly of one kind; the formula of that kin
 of them, in place and in arrays that stay in the processor's cache, and the few others are added one
 by one.
 
-Rows that are far apart need none of this: sums as they are defined are off by some 1e-16, which is
-nothing beside a divergence of 1e-3. They cost a third, and are tried first:
+Most rows need none of this: sums as they are defined are off by some 1e-16, which is nothing beside
+a divergence of 1e-5. They cost a third, and are tried first:
 
     KL(q‖p) = −Σ q·d,   KL(p‖q) = Σ p·d,   JS(p, q) = ½ (Σ p·d − Σ (p + q)·log(m/q))
 
-The relative error is below 1e-12 either way.
+Where they are taken the relative error is below 1e-9, else below 1e-12.
 """
 
 from __future__ import annotations
@@ -43,8 +43,11 @@ NEAR: Final = 1 / 8
 """Below, the differences of the third and fourth line would lose digits."""
 _MIDDLE: Final = 1 / 2
 
-_PLAIN: Final = 2e-3
-"""From this KL on, and from a quarter of it for JS, the plain sums have twelve digits."""
+_PLAIN: Final = 2e-6
+"""From this KL on, and from a quarter of it for JS, the plain sums have nine digits."""
+
+_LONGEST: Final = 2**13
+"""Of longer products the sums of the parts are added: beyond 10,000 BLAS would wake threads."""
 
 _COLUMNS: Final = 2**13
 """So many classes at a time: 64 KiB an array, and some nine are at work."""
@@ -139,18 +142,18 @@ class RowComparer:
         total_q, total_p = np.log(sum_q), np.log(sum_p)
         np.subtract(y, x, out=d)
         # Of a quotient near one, for the difference of two logarithms loses digits.
-        d -= np.log(sum_p / sum_q)[:, None]
+        shift = np.log(sum_p / sum_q)
         # Every term is positive.
         entropy_q = total_q - _dot(q, x) / sum_q
         entropy_p = total_p - _dot(p, y) / sum_p
-        figures = _plain(q, p, d, sum_q, sum_p, ratio)
+        figures = _plain((q, p, d), (sum_q, sum_p, shift), ratio)
         enough = figures >= _PLAIN * np.array([[1.0], [1.0], [0.25]])
         close = np.flatnonzero(~enough.all(axis=0))
         if len(close):
             for place, row in enumerate(close):  # which stands there or further down
                 np.divide(q[row], sum_q[row], out=q[place])
                 np.divide(p[row], sum_p[row], out=p[place])
-                d[place] = d[row]
+                np.subtract(d[row], shift[row], out=d[place])
             count = len(close)
             figures[:, close] = self._by_terms(q[:count], p[:count], d[:count])
         kl, kl_reverse, js = figures
@@ -236,15 +239,19 @@ class RowComparer:
 
 
 def _plain(
-    q: FloatArray,
-    p: FloatArray,
-    d: FloatArray,
-    sum_q: FloatArray,
-    sum_p: FloatArray,
+    terms: tuple[FloatArray, FloatArray, FloatArray],
+    sums: tuple[FloatArray, FloatArray, FloatArray],
     room: FloatArray,
 ) -> FloatArray:
-    """Both KL and JS, (3, rows), as they are defined; q and p are not divided by their sums."""
-    forward, backward = _dot(q, d) / sum_q, _dot(p, d) / sum_p
+    """Both KL and JS, (3, rows), as they are defined.
+
+    Args:
+        terms: q and p up to a factor, and d up to what is to be subtracted from all of a row.
+        sums: the factors, and that.
+        room: for the ratios.
+    """
+    (q, p, d), (sum_q, sum_p, shift) = terms, sums
+    forward, backward = _dot(q, d) / sum_q - shift, _dot(p, d) / sum_p - shift
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         # A q that underflows leaves no number, and JS to the sum of its terms.
         np.divide(p, q, out=room)
@@ -332,5 +339,8 @@ def _polynomial(coefficients: tuple[float, ...], z: FloatArray, out: FloatArray)
 
 
 def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
-    """The sum of products of each row; BLAS would wake threads for it."""
-    return np.asarray(np.einsum("ij,ij->i", a, b))
+    """The sum of products of each row."""
+    total: FloatArray = np.vecdot(a[:, :_LONGEST], b[:, :_LONGEST])
+    for start in range(_LONGEST, a.shape[1], _LONGEST):
+        total += np.vecdot(a[:, start : start + _LONGEST], b[:, start : start + _LONGEST])
+    return total

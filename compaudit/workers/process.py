@@ -19,6 +19,7 @@ import psutil
 
 from compaudit import interruption
 from compaudit.workers import reaper
+from compaudit.workers.shared import make_places
 
 __all__ = ["ModelProcess"]
 
@@ -32,8 +33,8 @@ _PIPE_BYTES = 2**20
 _START = (
     "import sys; root = sys.argv[1]; sys.path.insert(0, root); import compaudit; "
     "sys.path.remove(root); sys.path.append(root); "
-    "from compaudit.workers import guard; guard.protect(*map(int, sys.argv[4:6])); "
-    "from compaudit.workers import child; child.main(sys.argv[2:4], sys.argv[6:])"
+    "from compaudit.workers import guard; guard.protect(*map(int, sys.argv[2:4])); "
+    "from compaudit.workers import child; child.main(sys.argv[4].split(), sys.argv[5:])"
 )
 
 # ONNX Runtime would write a file of its own and keep a thread busy while models are timed.
@@ -50,6 +51,7 @@ class ModelProcess:
     Attributes:
         requests: where to write frames to; never blocks.
         replies: where to read them from.
+        places: memory that it shares, for large arrays (`compaudit.workers.shared`).
         handle: the process as psutil sees it.
     """
 
@@ -61,15 +63,16 @@ class ModelProcess:
             environment["TMPDIR"] = scratch
         with interruption.held(), ExitStack() as owned:
             self._log = owned.enter_context(tempfile.TemporaryFile())
+            self.places = make_places(owned)
             with ExitStack() as lent:
                 requests_child, self.requests = _pipe(lent, owned)
                 self.replies, replies_child = _pipe(owned, lent)
                 self._popen = subprocess.Popen(
-                    _command(requests_child, replies_child, ahead),
+                    _command((requests_child, replies_child, *self.places), ahead),
                     stdin=subprocess.DEVNULL,
                     stdout=self._log,
                     stderr=self._log,
-                    pass_fds=(requests_child, replies_child),
+                    pass_fds=(requests_child, replies_child, *self.places),
                     start_new_session=True,
                     env=environment,
                 )
@@ -142,12 +145,13 @@ class ModelProcess:
         return text[:300]
 
 
-def _command(requests: int, replies: int, ahead: Sequence[str]) -> list[str]:
+def _command(descriptors: Sequence[int], ahead: Sequence[str]) -> list[str]:
     # -P keeps the current folder off the module path: no file there stands in for a module.
     package_root = Path(__file__).parents[2]
     in_main = threading.current_thread() is threading.main_thread()
-    numbers = map(str, (requests, replies, os.getpid(), int(in_main)))
-    return [sys.executable, "-P", "-c", _START, str(package_root), *numbers, *ahead]
+    guarded = (str(os.getpid()), str(int(in_main)))
+    passed = " ".join(map(str, descriptors))
+    return [sys.executable, "-P", "-c", _START, str(package_root), *guarded, passed, *ahead]
 
 
 def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:

@@ -1,19 +1,23 @@
 """How a worker and its parent speak: length-prefixed MessagePack frames over two pipes.
 
 No pickle: a worker holds code nobody vouches for, and what comes back from it is only data. Arrays
-travel as an extension type; a request names a function by module and qualified name.
+travel as an extension type, large ones as where they lie in shared memory; a request names a
+function by module and qualified name.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from mmap import mmap
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from compaudit.workers.shared import LEAST_BYTES, Room
 
 __all__ = [
     "PREFIX_BYTES",
@@ -31,9 +35,12 @@ __all__ = [
 ]
 
 _ARRAY = 1
+_SHARED = 2
 _TEXTS = "texts"
 # NumPy itself takes a negative size, and reads beyond the buffer.
-_Header = tuple[str, tuple[Annotated[int, msgspec.Meta(ge=0)], ...]]
+_Size = Annotated[int, msgspec.Meta(ge=0)]
+_Header = tuple[str, tuple[_Size, ...]]
+_Elsewhere = tuple[str, tuple[_Size, ...], _Size]
 _PREFIX = struct.Struct("<Q")
 PREFIX_BYTES = _PREFIX.size
 
@@ -43,10 +50,15 @@ class MalformedError(Exception):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Call ``function`` with the worker's workspace and these arguments."""
+    """Call ``function`` with the worker's workspace and these arguments.
+
+    Attributes:
+        place: where the reply may leave large arrays (`compaudit.workers.shared`), if anywhere.
+    """
 
     function: str
     arguments: list[Any]
+    place: int | None = None
 
 
 class ReplyError(msgspec.Struct, frozen=True):
@@ -84,8 +96,12 @@ def argument_types(function: Callable[..., Any]) -> tuple[Any, ...]:
     return tuple(hints.values())[1:]
 
 
-def encode(message: Any) -> bytearray:
+def encode(message: Any, room: Room | None = None) -> bytearray:
     """A frame: eight bytes of length, then the message.
+
+    Args:
+        message: what is said.
+        room: where large arrays are left; None to send them along.
 
     Raises:
         TypeError: something in it cannot travel.
@@ -93,7 +109,10 @@ def encode(message: Any) -> bytearray:
         ValueError, OverflowError: an array of 4 GiB or more, a whole number of more than 64 bits.
     """
     frame = bytearray(PREFIX_BYTES)
-    _ENCODER.encode_into(message, frame, PREFIX_BYTES)
+    encoder = _ENCODER
+    if room is not None:
+        encoder = msgspec.msgpack.Encoder(enc_hook=partial(_encode_special, room=room))
+    encoder.encode_into(message, frame, PREFIX_BYTES)
     _PREFIX.pack_into(frame, 0, len(frame) - PREFIX_BYTES)
     return frame
 
@@ -104,10 +123,19 @@ def frame_length(prefix: bytes | bytearray | memoryview) -> int:
     return int(length)
 
 
-def decode(body: bytes | bytearray, kind: Any) -> Any:
-    """A message of the given type. Raises MalformedError."""
+def decode(body: bytes | bytearray, kind: Any, shared: Callable[[], mmap] | None = None) -> Any:
+    """A message of the given type.
+
+    Args:
+        body: the frame without its prefix.
+        kind: what it should be.
+        shared: gives the memory in which arrays were left; None where there is none.
+
+    Raises:
+        MalformedError: it is something else.
+    """
     try:
-        plain = msgspec.msgpack.decode(body, ext_hook=_decode_array)
+        plain = msgspec.msgpack.decode(body, ext_hook=_Arrays(shared).decode)
     except (AttributeError, ImportError, TypeError, ValueError, struct.error) as error:
         raise MalformedError(f"not a message: {error}") from error
     return convert(plain, kind)
@@ -124,10 +152,15 @@ def convert(value: Any, kind: Any) -> Any:
 # ------------------------------------------------------------------------------------ arrays
 
 
-def _encode_special(value: Any) -> Any:
+def _encode_special(value: Any, room: Room | None = None) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
+        if room is not None and value.nbytes >= LEAST_BYTES and not value.dtype.hasobject:
+            offset = room.put(value)
+            if offset is not None:
+                where = (_dtype_name(value.dtype), value.shape, offset)
+                return msgspec.msgpack.Ext(_SHARED, msgspec.msgpack.encode(where))
         return _encode_array(value)
     raise TypeError(f"cannot send a {type(value).__name__}")
 
@@ -156,9 +189,29 @@ def _encode_texts(array: NDArray[Any]) -> bytes:
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_encode_special)
 
 
-def _decode_array(code: int, data: memoryview) -> NDArray[Any]:
-    if code != _ARRAY:
+class _Arrays:
+    """Takes the arrays of one message apart.
+
+    Args:
+        shared: as in `decode`.
+    """
+
+    def __init__(self, shared: Callable[[], mmap] | None) -> None:
+        self._shared = shared
+        self._mapped: mmap | None = None
+
+    def decode(self, code: int, data: memoryview) -> NDArray[Any]:
+        if code == _ARRAY:
+            return _decode_array(data)
+        if code == _SHARED and self._shared is not None:
+            if self._mapped is None:
+                self._mapped = self._shared()
+            name, shape, offset = msgspec.msgpack.decode(data, type=_Elsewhere)
+            return np.ndarray(shape, _dtype_of(name), self._mapped, offset=offset)
         raise ValueError(f"unknown extension {code}")
+
+
+def _decode_array(data: memoryview) -> NDArray[Any]:
     begin = PREFIX_BYTES + frame_length(data[:PREFIX_BYTES])
     name, shape = msgspec.msgpack.decode(data[PREFIX_BYTES:begin], type=_Header)
     if name == _TEXTS:

@@ -11,6 +11,7 @@ import os
 import selectors
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -20,6 +21,7 @@ from compaudit.units import format_bytes, format_seconds
 from compaudit.workers import protocol, spare
 from compaudit.workers.limits import Limits, outgrown
 from compaudit.workers.process import ModelProcess
+from compaudit.workers.shared import Places
 from compaudit.workers.wording import cause_of_death, doing, memory_hint
 from compaudit.workers.workspace import Workspace
 
@@ -54,6 +56,7 @@ class Worker:
         self._unanswered = False
         self._fault: MeasurementError | None = None
         self._process = spare.take(limits.scratch) or ModelProcess(limits.scratch)
+        self._places = Places(self._process.places, self._memory_bytes)
         self._readable, self._writable = selectors.PollSelector(), selectors.PollSelector()
         self._readable.register(self._process.replies, selectors.EVENT_READ)
         self._writable.register(self._process.requests, selectors.EVENT_WRITE)
@@ -110,15 +113,17 @@ class Worker:
         if self._unanswered:
             # Whoever made the last call gave up on it; its answer must not pass for this one's.
             self._receive()
-        self._write(self._request(function, args))
+        place = self._places.free()
+        self._write(self._request(function, args, place))
         self._unanswered = True
         _BUSY.add(self)
         kind = protocol.result_type(function)
+        shared = None if place is None else partial(self._places.map, place)
 
         def wait() -> R:
             body = self._receive()
             try:
-                reply: protocol.Reply = protocol.decode(body, protocol.Reply)
+                reply: protocol.Reply = protocol.decode(body, protocol.Reply, shared)
                 if reply.error is not None:
                     raise self._translate(reply.error)
                 result: R = protocol.convert(reply.value, kind)
@@ -153,8 +158,10 @@ class Worker:
 
     # ------------------------------------------------------------------------------ inside
 
-    def _request(self, function: Callable[..., Any], args: Sequence[Any]) -> bytearray:
-        request = protocol.Request(protocol.function_name(function), list(args))
+    def _request(
+        self, function: Callable[..., Any], args: Sequence[Any], place: int | None
+    ) -> bytearray:
+        request = protocol.Request(protocol.function_name(function), list(args), place)
         try:
             return protocol.encode(request)
         except UnicodeEncodeError as error:

@@ -1,10 +1,19 @@
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
-from compaudit.measure.scores import Evidence, Scores, class_scores, kinds_of, looks_like_classes
+from compaudit.measure.scores import (
+    Evidence,
+    Kind,
+    kinds_of,
+    log_scores,
+    looks_like_classes,
+    rank_classes,
+)
 
 
 def rows_of(kinds: str, classes: int = 4, seed: int = 0) -> np.ndarray:
@@ -17,6 +26,21 @@ def rows_of(kinds: str, classes: int = 4, seed: int = 0) -> np.ndarray:
         if kind == "n":
             rows[place, 1] = np.nan
     return rows
+
+
+class Scores(NamedTuple):
+    log: np.ndarray
+    usable: np.ndarray
+    predicted: np.ndarray
+    top5: np.ndarray
+    floored: int
+
+
+def class_scores(rows: np.ndarray, kind: Kind, masked: np.ndarray | None = None) -> Scores:
+    """What rows of scores come to; the five highest in ascending order."""
+    ranked, log = rank_classes(rows, masked), np.empty(rows.shape)
+    usable, floored = log_scores(rows, ranked, kind, log, masked)
+    return Scores(log, usable, ranked.predicted, np.sort(ranked.top5, axis=1), floored)
 
 
 def probabilities(scores: Scores) -> np.ndarray:
@@ -151,10 +175,10 @@ def test_exact_zeros_count_as_the_smallest_subnormal(dtype: type, floor: float) 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("kind", ["logits", "probabilities"])
-def test_rows_that_are_not_numbers(bad: float, kind: str) -> None:
+def test_rows_that_are_not_numbers(bad: float, kind: Kind) -> None:
     rows = np.full((3, 6), 1 / 6)
     rows[1, 2] = bad
-    scores = class_scores(rows, kind)  # type: ignore[arg-type]
+    scores = class_scores(rows, kind)
     assert scores.usable.tolist() == [True, False, True]
     assert not scores.log[1].any()
     assert np.isfinite(scores.log).all()

@@ -131,7 +131,7 @@ def say_and_crash(workspace: Workspace, text: str) -> None:
 
 def _reply_descriptor() -> int:
     # child.main is called with the descriptors of requests and replies.
-    return int(sys.argv[3])
+    return int(sys.argv[4].split()[1])
 
 
 def close_pipe(workspace: Workspace) -> None:
