@@ -17,7 +17,7 @@ from compaudit.errors import RequestError
 
 __all__ = ["ArrayDataset", "WholeArray"]
 
-_DIGEST_BYTES = 1 << 24
+_DIGEST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
