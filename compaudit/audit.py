@@ -7,12 +7,14 @@ takes its own figures with it and nothing else.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from compaudit import document, findings, interruption, machine
 from compaudit.config import Config
 from compaudit.engines.ray import engine as ray_engine
+from compaudit.engines.ray.cluster import Cluster
 from compaudit.errors import MeasurementError
 from compaudit.execution import Execution
 from compaudit.execution.keeping import Keeper
@@ -42,7 +44,15 @@ from compaudit.results.behaviour import Degenerate, OutputChange
 from compaudit.terms import Terms, terms_of
 from compaudit.workers.limits import Limits
 
-__all__ = ["Audit", "Shared", "compare", "count", "count_operations", "warn_of_threads"]
+__all__ = [
+    "Audit",
+    "Shared",
+    "compare",
+    "count",
+    "count_operations",
+    "ray_cluster",
+    "warn_of_threads",
+]
 
 
 def compare(config: Config, progress: Progress | None = None, command: str = "") -> Comparison:
@@ -112,11 +122,30 @@ class Shared:
         original: with all that is known of it; each audit adds what it finds out.
         given: the data, opened once.
         keeper: of the original's outputs.
+        cluster: where outputs are compared, as of `ray_cluster`.
     """
 
     original: Side
     given: Samples | None
     keeper: Keeper
+    cluster: Cluster | None
+
+
+def ray_cluster(config: Config, folder: str) -> Cluster | None:
+    """The cluster that was asked for; it was looked at, and has been left again.
+
+    Args:
+        config: what was asked for.
+        folder: for one that is started here; somebody else removes it.
+
+    Raises:
+        RequestError: there is none.
+    """
+    if config.engine != "ray" or not config.wants("divergence", "accuracy"):
+        return None
+    cluster = Cluster(config.ray_address, folder)
+    ray_engine.check(cluster)
+    return cluster
 
 
 def warn_of_threads(threads: int, progress: Progress) -> None:
@@ -149,17 +178,15 @@ class Audit:
         self._progress = progress
         self._limits = Limits(config.timeout_s, config.memory_limit_bytes, folder)
         # What cannot be opened is said before minutes are spent on the models.
-        if config.engine == "ray" and config.wants("divergence", "accuracy"):
-            ray_engine.check(config.ray_address)
+        self._cluster = ray_cluster(config, folder) if shared is None else shared.cluster
         self._given = (
             open_given(config, self._limits, folder, self._progress)
             if shared is None
             else shared.given
         )
         self.pair = open_pair(config, None if shared is None else shared.original)
-        self.execution = Execution(
-            config, self.pair, self._limits, progress, None if shared is None else shared.keeper
-        )
+        keeper = None if shared is None else shared.keeper
+        self.execution = Execution(config, self.pair, self._limits, progress, keeper, self._cluster)
         self._inside = Inside(None, "")
         self._lined_up: list[Layer] | None = None
 
@@ -188,7 +215,8 @@ class Audit:
     def run(self) -> None:
         """Load, evaluate and time both models."""
         warn_of_threads(self.pair.original.settings.threads, self._progress)
-        self.run_untimed()
+        with self._cluster or nullcontext():
+            self.run_untimed()
         if self.execution.is_timed:
             self.execution.time()
         self._look_inside()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compaudit.config import Config
+from compaudit.engines.ray.cluster import Cluster
 from compaudit.errors import MeasurementError
 from compaudit.execution.crew import Crew, Subject
 from compaudit.execution.evaluating import evaluate
@@ -36,6 +37,7 @@ class Execution:
         limits: of each worker.
         progress: told what is going on.
         keeper: finds and keeps the original's outputs; None for what the user's audits have kept.
+        cluster: where outputs are compared; None for this machine.
 
     Attributes:
         samples: what both models were fed; set before `run` where data was given, None before it
@@ -54,8 +56,10 @@ class Execution:
         limits: Limits,
         progress: Progress,
         keeper: Keeper | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         self._keeper = keeper or Keeper.of_user(config.cache, progress)
+        self._cluster = cluster
         self._config = config
         self._pair = pair
         self._limits = limits
@@ -148,6 +152,7 @@ class Execution:
                 self._limits,
                 self._progress,
                 self._keeper,
+                self._cluster,
             )
             self.evaluated = evaluated or self.evaluated
         self._fail_where_not_numbers()

@@ -8,6 +8,7 @@ from typing import TypeVar
 from compaudit import machine
 from compaudit.config import Config
 from compaudit.engines.base import Pass, Seen, Tally
+from compaudit.engines.ray.cluster import Cluster
 from compaudit.engines.ray.engine import RayEngine
 from compaudit.engines.ray.messages import Member
 from compaudit.execution.crew import Crew, Subject
@@ -28,6 +29,7 @@ class OnCluster:
         crew: holds them here meanwhile.
         limits: of each model's process.
         progress: told what is going on.
+        cluster: where to run it.
     """
 
     def __init__(
@@ -37,7 +39,9 @@ class OnCluster:
         crew: Crew,
         limits: Limits,
         progress: Progress,
+        cluster: Cluster,
     ) -> None:
+        self._cluster = cluster
         self._config = config
         self._subjects = subjects
         self._crew = crew
@@ -52,7 +56,7 @@ class OnCluster:
         engine = RayEngine(
             original,
             compressed,
-            address=self._config.ray_address,
+            cluster=self._cluster,
             workers=self._workers(original.settings.threads),
             limits=self._limits,
             pair_bytes=self._crew.together_bytes(),

@@ -9,6 +9,7 @@ import msgspec
 from compaudit.config import Config
 from compaudit.data.base import Feed
 from compaudit.engines.base import Engine
+from compaudit.engines.ray.cluster import Cluster
 from compaudit.errors import MeasurementError, RequestError
 from compaudit.execution.cluster import OnCluster
 from compaudit.execution.crew import Crew, Subject
@@ -33,8 +34,11 @@ def evaluate(
     limits: Limits,
     progress: Progress,
     keeper: Keeper,
+    cluster: Cluster | None,
 ) -> Evaluated | None:
     """Both models over the same samples, once, for divergence and accuracy together.
+
+    On a cluster, where there is one and the models fit into this machine beside one another.
 
     Returns:
         What came of it; None where one of the models is not ready to run.
@@ -47,7 +51,7 @@ def evaluate(
     if len(pair.running) < 2 or original.feeds is None or compressed.feeds is None:
         return None
     feeds = original.feeds, compressed.feeds
-    comparing = _Comparing(config, pair, feeds, samples, crew, limits, progress, keeper)
+    comparing = _Comparing(config, pair, feeds, samples, crew, limits, progress, keeper, cluster)
     taps = _taps_of(original), _taps_of(compressed)
     try:
         return comparing.run(taps)
@@ -70,6 +74,7 @@ class _Comparing:
     limits: Limits
     progress: Progress
     keeper: Keeper
+    cluster: Cluster | None
 
     def run(self, taps: tuple[Taps, Taps]) -> Evaluated:
         first, second = (_subject(side, of) for side, of in zip(self.pair, taps, strict=True))
@@ -80,14 +85,15 @@ class _Comparing:
             on_progress=self._show,
             taps=taps,
         )
-        on_ray = self._on_ray()
+        cluster = self._usable_cluster()
         # What a cluster computes stays there.
-        keeper = Keeper(None, self.progress) if on_ray else self.keeper
+        keeper = self.keeper if cluster is None else Keeper(None, self.progress)
         outputs = self._kept(first, keeper, self.samples.dataset.samples)
         self._dismiss_but(first, second)
-        pairs = 1 if on_ray else self.crew.pairs(self.config.workers or 1)
+        pairs = self.crew.pairs(self.config.workers or 1) if cluster is None else 1
         here = AuditEngine(outputs, LiveOutputs(second, self.crew), pairs)
-        evaluation.run(here, *self.feeds, self._elsewhere(first, second) if on_ray else None)
+        elsewhere = None if cluster is None else self._elsewhere(cluster, first, second)
+        evaluation.run(here, *self.feeds, elsewhere)
         if evaluation.wants_floor:
             # Without optimisations, beside itself with them. The compressed model is done.
             self.crew.dismiss(but=first)
@@ -96,20 +102,20 @@ class _Comparing:
             self._find_floor(evaluation, AuditEngine(outputs, twin))
         return evaluation.result()
 
-    def _on_ray(self) -> bool:
-        """Whether the pass over all samples runs on a Ray cluster."""
-        if self.config.engine != "ray":
-            return False
-        if self.crew.apart and self.config.ray_address is None:
+    def _usable_cluster(self) -> Cluster | None:
+        """Where the pass over all samples runs, if not here."""
+        if self.cluster is None:
+            return None
+        if self.crew.apart and self.cluster.address is None:
             self.progress.note("both models at once do not fit into this machine: without Ray")
-            return False
-        return True
+            return None
+        return self.cluster
 
-    def _elsewhere(self, *subjects: Subject) -> Engine:
+    def _elsewhere(self, cluster: Cluster, *subjects: Subject) -> Engine:
         """The same models on a Ray cluster; their outputs stay there, and are not kept."""
         if self.config.cache:
             self.progress.note("with --engine ray, no outputs are kept for the next audit")
-        return OnCluster(self.config, subjects, self.crew, self.limits, self.progress)
+        return OnCluster(self.config, subjects, self.crew, self.limits, self.progress, cluster)
 
     def _kept(self, subject: Subject, keeper: Keeper, whole: int | None) -> KeptOutputs:
         scratch, digest = self.limits.scratch, self.samples.dataset.digest

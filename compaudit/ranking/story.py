@@ -10,12 +10,20 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
 
 from compaudit import document, interruption, machine
-from compaudit.audit import Audit, Shared, count, count_operations, warn_of_threads
+from compaudit.audit import (
+    Audit,
+    Shared,
+    count,
+    count_operations,
+    ray_cluster,
+    warn_of_threads,
+)
 from compaudit.config import Config
 from compaudit.envelope import envelope, gravest
 from compaudit.errors import CompauditError, MeasurementError, RequestError
@@ -136,7 +144,8 @@ class _Story:
         self._given = open_given(config, self._limits, str(folder), self._progress)
         self._original = open_side(config, "original")
         keeper = Keeper.of_user(config.cache, self._progress, folder / "outputs")
-        self._shared = Shared(self._original, self._given, keeper)
+        self._cluster = ray_cluster(config, str(folder))
+        self._shared = Shared(self._original, self._given, keeper, self._cluster)
         self._died: list[CompauditError] = []
         self._entrants: dict[str, Entrant] = {}
         self.left_out: list[LeftOut] = []
@@ -201,6 +210,12 @@ class _Story:
         warn_of_threads(self._original.settings.threads, self._progress)
         running = [one for one in self.contenders if one.runs]
         timing_s = self._expected_timing_s(len(running))
+        # Nothing of a cluster is there any more when models are timed.
+        with self._cluster or nullcontext():
+            self._evaluate(running, timing_s)
+        self._progress.evaluated()
+
+    def _evaluate(self, running: Sequence[Contender], timing_s: float) -> None:
         for place_, one in enumerate(running):
             assert one.audit is not None
             self._progress.evaluate(place_, len(running), one.label, timing_s)
@@ -219,7 +234,6 @@ class _Story:
             one.audit.line_up()
             one.audit.pair.compressed.weights = {}
             shutil.rmtree(one.folder, ignore_errors=True)
-        self._progress.evaluated()
 
     def _enter(self, one: Contender, audit: Audit) -> None:
         """Note what is timed, and what the original is fed beside it."""

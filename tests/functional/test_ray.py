@@ -28,8 +28,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from compaudit.audit import compare
 from compaudit.config import Config
+from compaudit.engines.ray.cluster import Cluster as Joined
 from compaudit.engines.ray.engine import check
 from compaudit.errors import RequestError
+from compaudit.ranking import rank
 from compaudit.results import Comparison
 
 pytestmark = [
@@ -299,8 +301,40 @@ def test_a_model_that_crashes_on_a_sample_ends_as_it_does_here(
     assert (there.error.code, there.error.model) == (here.error.code, here.error.model)
 
 
+def test_a_ranking_starts_ray_once_and_ends_it_before_models_are_timed() -> None:
+    stages: list[str] = []
+    beside_timing: set[str] = set()
+    others = {process.pid for process in psutil.Process().children(recursive=True)}
+
+    def watch(what: str) -> None:
+        stages.append(what)
+        if what.startswith("timing"):
+            below = psutil.Process().children(recursive=True)
+            beside_timing.update(one.name() for one in below if one.pid not in others)
+
+    candidates = [str(MODELS / f"digits_{name}.onnx") for name in ("int8", "broken")]
+    asked: dict[str, Any] = {"data": str(MODELS / "digits_test.npz"), "threads": 1, "cache": False}
+    config = Config(
+        original=DIGITS[0],
+        compressed="",
+        measurements=("latency", "divergence", "accuracy"),
+        time_budget_s=1.0,
+        engine="ray",
+        workers=1,
+        **asked,
+    )
+    found = rank(config, candidates, progress=Notes(watch))
+    assert sum("starting Ray" in stage and "workers" not in stage for stage in stages) == 1
+    assert beside_timing
+    assert not any(name.startswith(("ray", "gcs_server")) for name in beside_timing)
+    for path, row in zip(candidates, found.candidates, strict=True):
+        assert row.error is None
+        divergence, accuracy, _ = figures(audit(DIGITS[0], path, data=asked["data"]))
+        assert_same_figures((divergence, accuracy, []), (row.divergence, row.accuracy, []))
+
+
 def test_nothing_answers_at_an_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     with pytest.raises(RequestError, match=f"nothing answers at the Ray address 127.0.0.1:{port}"):
-        check(f"127.0.0.1:{port}")
+        check(Joined(f"127.0.0.1:{port}", None))

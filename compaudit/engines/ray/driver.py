@@ -12,7 +12,7 @@ from compaudit.engines.ray.messages import WHERE_IT_IS, Connection, Failure, Job
 from compaudit.errors import CompauditError, MeasurementError, RequestError
 from compaudit.workers.workspace import Workspace
 
-__all__ = ["begin", "connect", "leave", "proceed"]
+__all__ = ["begin", "connect", "finish", "leave", "proceed"]
 
 _TURN_S = 0.2
 _JOIN_S = 15.0
@@ -83,10 +83,15 @@ def proceed(workspace: Workspace) -> Status:
     return status
 
 
-def leave(workspace: Workspace) -> None:
-    """End the Ray workers, and leave the cluster."""
+def finish(workspace: Workspace) -> None:
+    """End the Ray workers of the pass."""
     if workspace.cluster is not None:
         workspace.cluster.end()
+        workspace.cluster = None
+
+
+def leave(workspace: Workspace) -> None:
+    """Leave the cluster; one that was started here ends."""
     import ray
 
     ray.shutdown()

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pickle
-import socket
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from compaudit import interruption
 from compaudit.engines.base import Pass, Seen, Tally
 from compaudit.engines.local import require_readable
-from compaudit.engines.ray.driver import begin, connect, leave, proceed
-from compaudit.engines.ray.messages import WHERE_IT_IS, Connection, Job, Member, Status
-from compaudit.errors import RequestError
+from compaudit.engines.ray.cluster import Cluster, require_ray
+from compaudit.engines.ray.driver import begin, finish, proceed
+from compaudit.engines.ray.messages import Job, Member, Status
 from compaudit.models import open as models
 from compaudit.progress import Progress
 from compaudit.workers.limits import Limits
@@ -26,38 +21,22 @@ from compaudit.workers.worker import Worker
 
 __all__ = ["RayEngine", "check"]
 
-_STAGE = "evaluate"
 _DOING = "handing out shards"
-_NAME = "the Ray cluster"
-_REACH_S = 3.0
-_START_S = 120.0
-_UNLIMITED = 2**62
-_LONGEST_FOLDER = 36
-"""Ray puts 70 characters behind it, to the name of a socket, which has at most 107."""
 
 T = TypeVar("T", bound=Tally)
 
 
-def check(address: str | None) -> None:
+def check(cluster: Cluster) -> None:
     """See whether there is Ray, and a cluster at the address, before minutes are spent.
-
-    Args:
-        address: as ``--ray-address``; None where a cluster will be started.
 
     Raises:
         RequestError: there is not.
         MeasurementError: joining the cluster killed the process that did.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise RequestError(
-            "--engine ray takes Ray, which is not installed",
-            hint="pip install 'compaudit[ray]'",
-            code="missing-dependency",
-            stage=_STAGE,
-        )
-    if address is not None:
-        with _joined(address, 1, Limits()) as driver:
-            driver.call(_DOING, leave)
+    require_ray()
+    if cluster.address is not None:
+        with cluster:
+            cluster.driver()
 
 
 class RayEngine:
@@ -65,9 +44,9 @@ class RayEngine:
 
     Args:
         original, compressed: the models, with their files.
-        address: of a cluster that runs; None to start one on this machine, and end it.
+        cluster: where they run; whoever made it leaves it.
         workers: how many Ray workers; None for all there is room for.
-        limits: of each model's process; `scratch` is for a cluster that is started here.
+        limits: of each model's process.
         pair_bytes: the memory of both models together.
         progress: told what is going on, samples apart.
     """
@@ -77,14 +56,14 @@ class RayEngine:
         original: Member,
         compressed: Member,
         *,
-        address: str | None,
+        cluster: Cluster,
         workers: int | None,
         limits: Limits,
         pair_bytes: int,
         progress: Progress,
     ) -> None:
         self._models = original, compressed
-        self._address = address
+        self._cluster = cluster
         self._workers = workers
         self._limits = limits
         self._pair_bytes = pair_bytes
@@ -101,20 +80,32 @@ class RayEngine:
             MeasurementError: a model died, or the Ray workers did again and again.
         """
         job = self._job(evaluation, make)
-        self._progress.stage("starting Ray" if self._address is None else "joining the Ray cluster")
-        with _joined(self._address, job.cpus * (job.workers or 1), self._limits) as driver:
-            driver.call(_DOING, begin, job)
-            status = Status()
-            while status.tally is None:
-                status = driver.call(_DOING, proceed)
-                self._tell(status, on_progress)
-                if status.failure is not None:
-                    driver.call(_DOING, leave)
-                    raise status.failure.error()
-            driver.call(_DOING, leave)
+        cpus = job.cpus * (job.workers or 1)
+        if not self._cluster.holds(cpus):
+            started = self._cluster.address is None
+            self._progress.stage("starting Ray" if started else "joining the Ray cluster")
+        driver = self._cluster.driver(cpus)
+        try:
+            status = self._pass(driver, job, on_progress)
+        except BaseException:
+            # What is under way there must not go on.
+            self._cluster.close()
+            raise
         require_readable(evaluation, status.broken)
         # From processes that run this very package; Ray itself speaks pickle.
-        return Seen(pickle.loads(status.tally), status.broken)
+        return Seen(pickle.loads(status.tally or b""), status.broken)
+
+    def _pass(self, driver: Worker, job: Job, on_progress: Callable[[int], None]) -> Status:
+        """Have the pass done; the last status, with the tally."""
+        driver.call(_DOING, begin, job)
+        status = Status()
+        while status.tally is None and status.failure is None:
+            status = driver.call(_DOING, proceed)
+            self._tell(status, on_progress)
+        driver.call(_DOING, finish)
+        if status.failure is not None:
+            raise status.failure.error()
+        return status
 
     def _tell(self, status: Status, on_progress: Callable[[int], None]) -> None:
         for note in status.notes:
@@ -125,7 +116,7 @@ class RayEngine:
             on_progress(status.done)
 
     def _job(self, evaluation: Pass, make: Callable[[], T]) -> Job:
-        here = self._address is None
+        here = self._cluster.address is None
         runtimes = {models.runtime_of(model.source) for model in self._models} - {None}
         own_code = bool(evaluation.metrics) or any(
             models.imports_user_modules(model.source) for model in self._models
@@ -146,37 +137,3 @@ class RayEngine:
 
 
 _GPUS = ("cuda", "tensorrt", "rocm", "migraphx")
-
-
-@contextmanager
-def _joined(address: str | None, cpus: int, limits: Limits) -> Iterator[Worker]:
-    """A process that is in the cluster; its end ends a cluster that was started here."""
-    if address is not None:
-        _require_answer(address)
-    with ExitStack() as stack:
-        folder = limits.scratch or ""
-        if address is None and not 0 < len(folder) <= _LONGEST_FOLDER:
-            short = "/tmp" if len(tempfile.gettempdir()) > _LONGEST_FOLDER - 20 else None
-            folder = str(stack.enter_context(interruption.temporary_folder("compaudit-", short)))
-        # Ray's own processes, and all the models that run here, are its children.
-        driver_limits = Limits(_START_S, _UNLIMITED, folder or None)
-        with Worker(_NAME, driver_limits) as driver:
-            driver.call("being joined", connect, Connection(address, cpus, folder))
-            yield driver
-
-
-def _require_answer(address: str) -> None:
-    """Raises RequestError where nobody listens; Ray itself would try for a long time."""
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "timed out"
-        raise RequestError(
-            f"nothing answers at the Ray address {address}: {reason.lower()}",
-            hint=WHERE_IT_IS,
-            code="no-ray-cluster",
-            stage=_STAGE,
-        ) from error

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from compaudit.config import Config
+from compaudit.engines.ray.cluster import Cluster
 from compaudit.engines.ray.driver import connect
 from compaudit.engines.ray.engine import check
 from compaudit.engines.ray.messages import Connection, Failure
@@ -22,7 +23,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_ray_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RequestError, match="Ray, which is not installed") as caught:
-        check(None)
+        check(Cluster(None, None))
     assert caught.value.hint == "pip install 'compaudit[ray]'"
 
 
@@ -32,7 +33,7 @@ def test_an_address_that_nobody_answers_at(port: int | None) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             port = listening.getsockname()[1]
     with pytest.raises(RequestError, match=f"nothing answers at the Ray address 127.0.0.1:{port}"):
-        check(f"127.0.0.1:{port}")
+        check(Cluster(f"127.0.0.1:{port}", None))
 
 
 def test_versions_that_differ_are_told_as_ray_tells_them(monkeypatch: pytest.MonkeyPatch) -> None:
