@@ -400,22 +400,23 @@ def _peaks(child: subprocess.Popen[bytes]) -> tuple[int, int]:
     process = psutil.Process(child.pid)
     while child.poll() is None:
         try:
-            own = max(own, _anonymous(child.pid))
+            own = max(own, _own(child.pid))
             for one in process.children(recursive=True):
-                workers = max(workers, _anonymous(one.pid))
+                workers = max(workers, _own(one.pid))
         except psutil.Error:
             pass
         time.sleep(_POLL_S)
     return own, workers
 
 
-def _anonymous(pid: int) -> int:
+def _own(pid: int) -> int:
+    """Bytes of a process that no file backs, those that it shares too."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0
-    field = next((line for line in status.splitlines() if line.startswith("RssAnon:")), "")
-    return int(field.split()[1]) * 1024 if field else 0
+    fields = [line for line in status.splitlines() if line.startswith(("RssAnon:", "RssShmem:"))]
+    return sum(int(field.split()[1]) for field in fields) * 1024
 
 
 if __name__ == "__main__":

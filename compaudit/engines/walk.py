@@ -14,8 +14,8 @@ from compaudit.workers.worker import Pending
 __all__ = ["MOST_BYTES", "Answered", "at_a_time", "first_step", "walk"]
 
 MOST_BYTES = 64 * 10**6
-"""What one model may give at a time: it is held three times on its way from one process to another,
-and several models are at it."""
+"""What one model may give at a time: while it is read the next is made, and several models are at
+it."""
 
 
 @dataclass(frozen=True, slots=True)
