@@ -1,8 +1,8 @@
 """The axes of a front: how much better each model is than each other on each of them.
 
-There is an interval for every two models' speed, and one for every candidate's quality against the
-original; the difference of two candidates' quality lies within what those two allow. Sizes are
-exact.
+There is an interval for every two models' speed, and for their top-1, where both are known by the
+samples that each breaks and fixes. Of other metrics there is one for every candidate against the
+original; the difference of two candidates lies within what those two allow. Sizes are exact.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Literal, Protocol
 
 from compaudit.ranking.times import Times
 from compaudit.report.rows.metrics import headline
-from compaudit.results import Accuracy, Axis, Comparison, Estimate, PairedMetric
+from compaudit.results import Axis, Comparison, Estimate, PairedMetric
 from compaudit.theory.statistics import (
     EQUIVALENCE_MARGIN,
     Interval,
-    newcombe_paired_difference,
+    paired_lower_bound,
 )
 from compaudit.theory.statistics.interval import t_quantile, upper_probability
 from compaudit.timing.several import ORIGINAL
 
-__all__ = ["KL", "OnAxis", "as_estimate", "axis_of", "has"]
+__all__ = ["KL", "OnAxis", "as_estimate", "axis_of", "compared_in_pairs", "has"]
 
 KL = "divergence.kl.mean"
 _NOWHERE = Interval(0.0, 0.0, 0.0)
@@ -60,6 +60,20 @@ def has(audit: Comparison, metric: str) -> bool:
     return False
 
 
+def compared_in_pairs(metric: str, audits: Mapping[str, Comparison]) -> bool:
+    """Whether an axis has an interval for every two models, and not for the candidates alone."""
+    return metric == "delta" or _in_flips(metric, audits)
+
+
+def _in_flips(metric: str, audits: Mapping[str, Comparison]) -> bool:
+    """Whether a metric is known by the samples that were broken and fixed, the same for all."""
+    if metric != "accuracy.top1":
+        return False
+    found = [one.accuracy for one in audits.values() if has(one, metric) and one.accuracy]
+    samples = {(one.samples, one.top1.original.value) for one in found if one.top1}
+    return len(samples) == 1 and all(one.flips and not one.language for one in found)
+
+
 def axis_of(
     metric: str,
     audits: Mapping[str, Comparison],
@@ -82,6 +96,8 @@ def axis_of(
         return _Speed(times, sure, max(EQUIVALENCE_MARGIN, 1.5 * resolution))
     if metric.startswith("alpha"):
         return _Size(metric, audits)
+    if _in_flips(metric, audits):
+        return _Top1(metric, audits, sure)
     return _Quality(metric, audits, sure, confidence)
 
 
@@ -97,7 +113,7 @@ class _Speed:
 
     def advantage(self, one: str, other: str) -> Interval:
         if (one, other) not in self._known:
-            found = self._times.delta(other, one, self._sure)
+            found = self._times.one_of_many(other, one, self._sure)
             assert found is not None, "both have a δ"
             there = _logarithm(found)
             self._known[one, other] = there
@@ -107,7 +123,7 @@ class _Speed:
     def figure(self, name: str) -> Estimate:
         if name == ORIGINAL:
             return Estimate(value=1.0, low=1.0, high=1.0)
-        found = self._times.delta(ORIGINAL, name, self._sure)
+        found = self._times.one_of_many(ORIGINAL, name, self._sure)
         assert found is not None, "it has a δ"
         return as_estimate(found)
 
@@ -130,6 +146,53 @@ class _Size:
     def figure(self, name: str) -> Estimate:
         exact = self._alpha[name]
         return Estimate(value=exact, low=exact, high=exact)
+
+
+class _Top1:
+    """The share of samples whose right class is on top, of models that saw the same samples.
+
+    Each is known by how many samples it breaks and fixes, and not by which. At most, two disagree
+    wherever one of them disagrees with the original, as far as there are so many samples; that is
+    what an interval is made for, as the more samples change both ways, the wider it is. The
+    difference of the two is exact all the same.
+    """
+
+    def __init__(self, metric: str, audits: Mapping[str, Comparison], sure: float) -> None:
+        self._one_sided = upper_probability(sure)
+        self._flips = {ORIGINAL: (0, 0)}
+        self._samples, self._right, self.margin = 0, 0, 0.0
+        self._known: dict[tuple[int, int], Interval] = {}
+        for label, audit in audits.items():
+            if not has(audit, metric):
+                continue
+            accuracy = audit.accuracy
+            assert accuracy is not None
+            assert accuracy.flips is not None
+            assert accuracy.top1 is not None
+            self._flips[label] = (accuracy.flips.broken, accuracy.flips.fixed)
+            self._samples = accuracy.samples
+            self._right = round(accuracy.top1.original.value * accuracy.samples)
+            if accuracy.equivalence is not None and accuracy.equivalence.metric == "top1":
+                self.margin = accuracy.equivalence.margin
+        self.axis = Axis(metric=metric, better="higher", margin=self.margin)
+
+    def advantage(self, one: str, other: str) -> Interval:
+        (broken, fixed), (its_broken, its_fixed) = self._flips[one], self._flips[other]
+        # Both broken, or both fixed, where there are not samples enough to keep them apart.
+        shared = max(0, broken + its_broken - self._right)
+        mended = max(0, fixed + its_fixed - (self._samples - self._right))
+        lost = broken - shared + its_fixed - mended
+        won = its_broken - shared + fixed - mended
+        if (lost, won) not in self._known:
+            self._known[lost, won] = Interval(
+                (won - lost) / self._samples,
+                paired_lower_bound(lost, won, self._samples, self._one_sided),
+                -paired_lower_bound(won, lost, self._samples, self._one_sided),
+            )
+        return self._known[lost, won]
+
+    def figure(self, name: str) -> Estimate:
+        return _moved(self._right / self._samples, self.advantage(name, ORIGINAL))
 
 
 class _Quality:
@@ -159,7 +222,9 @@ class _Quality:
             better = "higher" if found[0].higher_is_better else "lower"
             pair: PairedMetric = getattr(accuracy, key)
             self._base = pair.original.value
-            self._changes[label] = _change(key, accuracy, pair, confidence, sure)
+            language = accuracy.language
+            counted = accuracy.samples if language is None else language.sequences
+            self._changes[label] = _widened(pair.delta, counted, confidence, sure)
             if accuracy.equivalence is not None and accuracy.equivalence.metric == key:
                 self.margin = accuracy.equivalence.margin
         self.axis = Axis(metric=metric, better=better, margin=self.margin)
@@ -171,26 +236,16 @@ class _Quality:
         return _less(self._changes[one], self._changes[other])
 
     def figure(self, name: str) -> Estimate:
-        change = self._changes[name]
-        return Estimate(
-            value=self._base + change.value,
-            low=None if change.low is None else self._base + change.low,
-            high=None if change.high is None else self._base + change.high,
-        )
+        return _moved(self._base, self._changes[name])
 
 
-def _change(
-    key: str, accuracy: Accuracy, pair: PairedMetric, confidence: float, sure: float
-) -> Interval:
-    """The change against the original at the confidence that holds for all together."""
-    n, flips = accuracy.samples, accuracy.flips
-    if key == "top1" and flips is not None and accuracy.language is None and n:
-        right = round(pair.original.value * n)
-        both, neither = right - flips.broken, n - right - flips.fixed
-        if min(both, neither) >= 0:
-            return newcombe_paired_difference(both, flips.broken, flips.fixed, neither, sure)
-    counted = accuracy.language.sequences if accuracy.language is not None else n
-    return _widened(pair.delta, counted, confidence, sure)
+def _moved(base: float, change: Interval) -> Estimate:
+    """Where a model is that is so much above the original."""
+    return Estimate(
+        value=base + change.value,
+        low=None if change.low is None else base + change.low,
+        high=None if change.high is None else base + change.high,
+    )
 
 
 def _widened(estimate: Estimate, samples: int, confidence: float, sure: float) -> Interval:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from compaudit.measure.latency.trace import Trace
-from compaudit.ranking.axes import KL, as_estimate, axis_of, has
+from compaudit.ranking.axes import KL, as_estimate, axis_of, compared_in_pairs, has
 from compaudit.ranking.times import Times
 from compaudit.report.rows.metrics import headline
 from compaudit.results import Between, Comparison, Front, Standing
@@ -54,7 +54,9 @@ def place(
     ]
     uncertain = [metric for metric in wanted if not metric.startswith("alpha")]
     several = len(standing) * (len(standing) - 1) // 2
-    comparisons = sum(several if metric == "delta" else len(standing) - 1 for metric in uncertain)
+    comparisons = sum(
+        several if compared_in_pairs(metric, audits) else len(standing) - 1 for metric in uncertain
+    )
     sure = bonferroni(confidence, comparisons)
     between = _between(times, [one for one in audits if one in timed], confidence, sure)
     # Along a single axis the front is the first in it, which no one needs to be told.
@@ -71,6 +73,8 @@ def place(
             on_front=found.on_front,
             sure=found.sure,
             dominated_by=list(found.dominated_by),
+            likely_dominated_by=list(found.likely_dominated_by),
+            undecided=[axes[at].axis.metric for at in found.undecided],
             axes={axis.axis.metric: axis.figure(name) for axis in axes},
         )
         for name, found in places.items()
@@ -92,7 +96,7 @@ def _between(times: Times, labels: Sequence[str], confidence: float, sure: float
     found = []
     for first, second in combinations(labels, 2):
         delta = times.delta(first, second, confidence)
-        simultaneous = times.delta(first, second, sure)
+        simultaneous = times.one_of_many(first, second, sure)
         if delta is not None and simultaneous is not None:
             found.append(
                 Between(

@@ -4,18 +4,27 @@ A model is compared with another axis by axis, by its *advantage*: how much bett
 axis, with an interval, positive where it is better. Axes may be logarithms (of a speed-up),
 differences (of accuracies) or exact numbers (of bytes, whose interval is a point).
 
+What differs by less than a *margin* is as good: 1 % of the time is no reason to keep a model that
+is right half as often. So a model dominates another when on every axis it is no worse by more than
+the margin, and on one better by more than the margin. Both margins are needed: were any advantage
+enough, of a model that is a little faster and one that is a little better each would rule out the
+other. Where one axis is exact and at most two have a margin, no chain of dominations leads back to
+where it began: round a circle, the axis that is won more often than the other is won in sum.
+
 Noise makes equals look unequal, so that by their points alone models are on the front or off it by
-chance. Here a model is *dominated* only where the intervals say so: another is as good on every
-axis, which is shown where its disadvantage is within a margin for sure and not itself sure, and
-better on one for sure. And it is *surely on the front* only where the intervals leave no room
-for that: against each other model there is an axis on which it is better for sure, or none on which
-the other can be. Between the two lies what more measuring would decide.
+chance. Here a model is *dominated* only where the intervals say so, every bound of them being
+inside; and it is *surely on the front* only where they leave no room for that: against each other
+model there is an axis on which it is better by more than the margin for sure, or none on which the
+other can be. Between the two lies what more measuring would decide, and of that the points tell
+what is the more likely.
 
 The statements hold together with the confidence at which all intervals together hold: see
 `bonferroni`.
 
-Non-inferiority within a margin: Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics
-15:657. Fronts under noise: Teich 2001, "Pareto-front exploration with uncertain objectives".
+Additive ε-dominance: Laumanns, Thiele, Deb and Zitzler 2002, "Combining convergence and diversity
+in evolutionary multiobjective optimization", Evolutionary Computation 10:263. Non-inferiority
+within a margin: Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15:657. Fronts
+under noise: Teich 2001, "Pareto-front exploration with uncertain objectives".
 """
 
 from __future__ import annotations
@@ -26,7 +35,7 @@ from dataclasses import dataclass
 
 from compaudit.theory.statistics.interval import Interval
 
-__all__ = ["Place", "bonferroni", "dominates", "front", "may_dominate"]
+__all__ = ["Place", "bonferroni", "dominates", "front", "may_dominate", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +45,14 @@ class Place:
     Attributes:
         dominated_by: those that surely dominate it; empty where it is on the front.
         sure: whether the intervals decide.
+        likely_dominated_by: where they do not, those that dominate it by their points alone.
+        undecided: where they do not, the places of the axes whose intervals leave it open.
     """
 
     dominated_by: tuple[str, ...]
     sure: bool
+    likely_dominated_by: tuple[str, ...] = ()
+    undecided: tuple[int, ...] = ()
 
     @property
     def on_front(self) -> bool:
@@ -71,22 +84,38 @@ def dominates(advantages: Sequence[Interval], margins: Sequence[float]) -> bool:
 
     Args:
         advantages: on every axis, in the same order.
-        margins: on every axis the disadvantage up to which it is as good; not negative.
+        margins: on every axis the difference up to which two are as good; not negative.
 
     Raises:
         ValueError: no axes, or not as many margins.
     """
-    bounds = _bounds(advantages)
-    as_good = all(
-        low >= -margin and high >= 0 for (low, high), margin in zip(bounds, margins, strict=True)
+    bounds = _bounds(advantages, margins)
+    return all(low >= -margin for low, _, margin in bounds) and any(
+        low > margin for low, _, margin in bounds
     )
-    return as_good and any(low > 0 for low, _ in bounds)
 
 
-def may_dominate(advantages: Sequence[Interval]) -> bool:
-    """Whether it is not excluded that it dominates the other. Raises ValueError for no axes."""
-    bounds = _bounds(advantages)
-    return all(high >= 0 for _, high in bounds) and any(high > 0 for _, high in bounds)
+def may_dominate(advantages: Sequence[Interval], margins: Sequence[float]) -> bool:
+    """Whether it is not excluded that it dominates the other. Arguments and errors as above."""
+    bounds = _bounds(advantages, margins)
+    return all(high >= -margin for _, high, margin in bounds) and any(
+        high > margin for _, high, margin in bounds
+    )
+
+
+def undecided(advantages: Sequence[Interval], margins: Sequence[float]) -> tuple[int, ...]:
+    """The places of the axes that leave open whether it dominates the other, where it may.
+
+    Those on which it is not known to be as good; where it is on all, those on which it is not known
+    to be better. Arguments and errors as for `dominates`.
+    """
+    bounds = _bounds(advantages, margins)
+    if dominates(advantages, margins) or not may_dominate(advantages, margins):
+        return ()
+    worse = [place for place, (low, _, margin) in enumerate(bounds) if low < -margin]
+    if worse:
+        return tuple(worse)
+    return tuple(place for place, (_, high, margin) in enumerate(bounds) if high > margin)
 
 
 def front(
@@ -105,19 +134,32 @@ def front(
     for one in models:
         over = {other: advantages(other, one) for other in models if other != one}
         by = tuple(other for other, found in over.items() if dominates(found, margins))
-        open_ = any(may_dominate(found) for found in over.values())
-        places[one] = Place(by, bool(by) or not open_)
+        rivals = [other for other, found in over.items() if may_dominate(found, margins)]
+        if by or not rivals:
+            places[one] = Place(by, sure=True)
+            continue
+        likely = tuple(other for other in rivals if dominates(_points(over[other]), margins))
+        # What would confirm what is likely; or else, what would exclude all that is not.
+        open_ = {place for other in likely or rivals for place in undecided(over[other], margins)}
+        places[one] = Place((), False, likely, tuple(sorted(open_)))
     return places
 
 
-def _bounds(advantages: Sequence[Interval]) -> list[tuple[float, float]]:
-    """The limits; where there is no interval, anything is possible."""
+def _points(advantages: Sequence[Interval]) -> list[Interval]:
+    return [Interval(found.value, found.value, found.value) for found in advantages]
+
+
+def _bounds(
+    advantages: Sequence[Interval], margins: Sequence[float]
+) -> list[tuple[float, float, float]]:
+    """The limits, and the margin; where there is no interval, anything is possible."""
     if not advantages:
         raise ValueError("no axes to compare by")
     return [
         (
             -math.inf if found.low is None else found.low,
             math.inf if found.high is None else found.high,
+            margin,
         )
-        for found in advantages
+        for found, margin in zip(advantages, margins, strict=True)
     ]

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compaudit.theory.pareto import bonferroni, dominates, front, may_dominate
+from compaudit.theory.pareto import (
+    Place,
+    bonferroni,
+    dominates,
+    front,
+    may_dominate,
+    undecided,
+)
 from compaudit.theory.statistics import Interval
 
 NO_MARGIN = (0.0, 0.0)
@@ -57,27 +64,49 @@ class TestDominates:
     )
     def test_by_hand(self, first: Interval, second: Interval, surely: bool, perhaps: bool) -> None:
         assert dominates((first, second), NO_MARGIN) is surely
-        assert may_dominate((first, second)) is perhaps
+        assert may_dominate((first, second), NO_MARGIN) is perhaps
 
     def test_a_margin_lets_equals_be_as_good(self) -> None:
         advantages = (exactly(1), about(0, 0.04))
         assert not dominates(advantages, (0.0, 0.03))
         assert dominates(advantages, (0.0, 0.05))
 
-    def test_but_not_what_is_surely_worse_within_it(self) -> None:
-        assert not dominates((exactly(1), about(-0.03, 0.01)), (0.0, 0.05))
+    def test_also_what_is_surely_worse_within_it(self) -> None:
+        """As fast, for all that matters, is as fast."""
+        assert dominates((exactly(1), about(-0.03, 0.01)), (0.0, 0.05))
+        assert not dominates((exactly(1), about(-0.03, 0.03)), (0.0, 0.05))
 
-    def test_and_a_margin_makes_nothing_better(self) -> None:
-        assert not dominates((about(0, 0.01), about(0, 0.01)), (0.05, 0.05))
+    def test_and_what_is_better_within_it_is_not_better(self) -> None:
+        for good in (about(0, 0.01), about(0.03, 0.01)):
+            assert not dominates((good, exactly(0)), (0.05, 0.0))
+            assert not may_dominate((good, exactly(0)), (0.05, 0.0))
+        assert may_dominate((about(0.03, 0.03), exactly(0)), (0.05, 0.0))
+        assert dominates((about(0.07, 0.01), exactly(0)), (0.05, 0.0))
+
+    @pytest.mark.parametrize(
+        ("advantages", "open_"),
+        [
+            ((exactly(1), about(0, 0.1)), (1,)),  # whether it is as good there
+            ((about(0.05, 0.06), about(0, 0.04)), (0,)),  # whether it is better
+            ((about(0.05, 0.06), about(0.05, 0.06)), (0, 1)),  # on either of them
+            ((exactly(1), about(0, 0.04)), ()),  # it dominates
+            ((exactly(1), about(-0.3, 0.1)), ()),  # it cannot
+        ],
+    )
+    def test_what_leaves_it_open(
+        self, advantages: tuple[Interval, Interval], open_: tuple[int, ...]
+    ) -> None:
+        assert undecided(advantages, (0.05, 0.05)) == open_
 
     def test_without_axes_nothing_is_compared(self) -> None:
-        for check in (lambda: dominates((), ()), lambda: may_dominate(())):
+        for check in (dominates, may_dominate, undecided):
             with pytest.raises(ValueError, match="no axes"):
-                check()
+                check((), ())
 
     def test_every_axis_has_its_margin(self) -> None:
-        with pytest.raises(ValueError, match="argument"):
-            dominates((exactly(1), exactly(1)), (0.0,))
+        for check in (dominates, may_dominate, undecided):
+            with pytest.raises(ValueError, match="argument"):
+                check((exactly(1), exactly(1)), (0.0,))
 
 
 Points = dict[str, tuple[float, ...]]
@@ -130,6 +159,45 @@ class TestFront:
         for name in points:
             assert {*wide[name].dominated_by} <= {*narrow[name].dominated_by}
             assert narrow[name].sure or not wide[name].sure
+
+    def test_what_the_intervals_leave_open_the_points_tell(self) -> None:
+        """a is as small as b and better at the first by far; c is the smallest."""
+        points: Points = {"a": (3.0, 1.0, 2.0), "b": (1.0, 1.02, 2.0), "c": (1.0, 1.0, 3.0)}
+
+        def between(one: str, other: str) -> Sequence[Interval]:
+            first, second, size = (a - b for a, b in zip(points[one], points[other], strict=True))
+            return about(first, 0.1), about(second, 0.2), exactly(size)
+
+        places = front(list(points), between, (0.0, 0.05, 0.0))
+        assert not places["b"].sure
+        assert places["b"].on_front
+        assert places["b"].likely_dominated_by == ("a", "c")
+        assert places["b"].undecided == (0, 1)  # c is as good at the first by its point alone
+        assert places["c"] == Place((), sure=True)
+        narrower = front(
+            list(points),
+            lambda one, other: [about(found.value, 0.01) for found in between(one, other)[:2]],
+            (0.0, 0.05),
+        )
+        assert narrower["b"].dominated_by == ("a",)
+
+    @given(
+        st.lists(
+            st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 2)),
+            min_size=2,
+            max_size=9,
+        )
+    )
+    def test_nobody_is_ruled_out_in_a_circle(self, values: list[tuple[int, int, int]]) -> None:
+        """Two axes with margins and an exact one: whoever dominates in turn is never one's own."""
+        points = {str(place): tuple(map(float, value)) for place, value in enumerate(values)}
+        places = front(list(points), advantages_of(points), (3.0, 2.0, 0.0))
+        left = dict(places)
+        while left:
+            first = [name for name, one in left.items() if not {*one.dominated_by} & {*left}]
+            assert first, "each that is left is dominated by another that is left"
+            for name in first:
+                del left[name]
 
     def test_a_model_alone_is_surely_on_it(self) -> None:
         places = front(["a"], advantages_of({"a": (1.0,)}), (0.0,))
