@@ -14,7 +14,8 @@ from compaudit.ranking.axes import KL, as_estimate, axis_of, compared_in_pairs, 
 from compaudit.ranking.times import Times
 from compaudit.report.rows.metrics import headline
 from compaudit.results import Between, Comparison, Front, Standing
-from compaudit.theory.pareto import bonferroni, front
+from compaudit.theory.pareto import Advantage, bonferroni, front
+from compaudit.theory.statistics import two_sided_level
 from compaudit.timing.several import ORIGINAL
 
 __all__ = ["Placed", "place"]
@@ -62,12 +63,18 @@ def place(
     # Along a single axis the front is the first in it, which no one needs to be told.
     if len(standing) < 2 or len(wanted) < 2:
         return Placed(None, {}, between)
-    axes = [axis_of(metric, audits, times, sure, confidence, resolution) for metric in wanted]
-    places = front(
-        standing,
-        lambda one, other: [axis.advantage(one, other) for axis in axes],
-        [axis.margin for axis in axes],
+    axes, one_sided = (
+        [axis_of(metric, audits, times, level, confidence, resolution) for metric in wanted]
+        for level in (sure, two_sided_level(sure))
     )
+
+    def advantages(one: str, other: str) -> list[Advantage]:
+        return [
+            Advantage(axis.advantage(one, other), narrower.advantage(one, other))
+            for axis, narrower in zip(axes, one_sided, strict=True)
+        ]
+
+    places = front(standing, advantages, [axis.margin for axis in axes])
     standings = {
         name: Standing(
             on_front=found.on_front,

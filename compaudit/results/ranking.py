@@ -107,7 +107,8 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
 
     Of all `comparisons` of two models on an axis together, `confidence` is the probability that
     every interval holds its truth: each alone has 1 − (1 − confidence) / comparisons (Bonferroni).
-    `original` is where the original itself stands.
+    All that is called sure is so with that probability too; there, a model is as good as another by
+    a one-sided bound. `original` is where the original itself stands.
     """
 
     axes: list[Axis]

@@ -18,9 +18,15 @@ model there is an axis on which it is better by more than the margin for sure, o
 other can be. Between the two lies what more measuring would decide, and of that the points tell
 what is the more likely.
 
-The statements hold together with the confidence at which all intervals together hold: see
-`bonferroni`.
+What is said of two models on an axis is that one is better by more than the margin, or that it is
+not worse by more than it. Of a worse, an equal and a better model different statements are false:
+each has the error of all to itself. So "as good" takes a one-sided bound, and only "better", which
+of equals may be said falsely in both directions, the bound of a two-sided interval. All statements
+hold together with the confidence that `bonferroni` shares among the pairs and axes.
 
+Three statements and one error: Goeman, Solari and Stijnen 2010, "Three-sided hypothesis testing:
+simultaneous testing of superiority, equivalence and inferiority", Statistics in Medicine 29:2117,
+by the partitioning principle of Finner and Strassburger 2002, Annals of Statistics 30:1194.
 Additive ε-dominance: Laumanns, Thiele, Deb and Zitzler 2002, "Combining convergence and diversity
 in evolutionary multiobjective optimization", Evolutionary Computation 10:263. Non-inferiority
 within a margin: Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15:657. Fronts
@@ -32,10 +38,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from compaudit.theory.statistics.interval import Interval
 
-__all__ = ["Place", "bonferroni", "dominates", "front", "may_dominate", "undecided"]
+__all__ = ["Advantage", "Place", "bonferroni", "dominates", "front", "may_dominate", "undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Advantage:
+    """How much better a model is than another on one axis.
+
+    Attributes:
+        two_sided: the interval at the confidence of one comparison.
+        one_sided: that whose limits each by itself have it, which is no wider.
+    """
+
+    two_sided: Interval
+    one_sided: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +99,7 @@ def bonferroni(confidence: float, comparisons: int) -> float:
     return 1 - (1 - confidence) / max(1, comparisons)
 
 
-def dominates(advantages: Sequence[Interval], margins: Sequence[float]) -> bool:
+def dominates(advantages: Sequence[Advantage], margins: Sequence[float]) -> bool:
     """Whether the model with these advantages over another surely dominates it.
 
     Args:
@@ -89,38 +109,32 @@ def dominates(advantages: Sequence[Interval], margins: Sequence[float]) -> bool:
     Raises:
         ValueError: no axes, or not as many margins.
     """
-    bounds = _bounds(advantages, margins)
-    return all(low >= -margin for low, _, margin in bounds) and any(
-        low > margin for low, _, margin in bounds
-    )
+    known = _known(advantages, margins)
+    return all(one.as_good for one in known) and any(one.better for one in known)
 
 
-def may_dominate(advantages: Sequence[Interval], margins: Sequence[float]) -> bool:
+def may_dominate(advantages: Sequence[Advantage], margins: Sequence[float]) -> bool:
     """Whether it is not excluded that it dominates the other. Arguments and errors as above."""
-    bounds = _bounds(advantages, margins)
-    return all(high >= -margin for _, high, margin in bounds) and any(
-        high > margin for _, high, margin in bounds
-    )
+    known = _known(advantages, margins)
+    return not any(one.worse for one in known) and not all(one.no_better for one in known)
 
 
-def undecided(advantages: Sequence[Interval], margins: Sequence[float]) -> tuple[int, ...]:
+def undecided(advantages: Sequence[Advantage], margins: Sequence[float]) -> tuple[int, ...]:
     """The places of the axes that leave open whether it dominates the other, where it may.
 
     Those on which it is not known to be as good; where it is on all, those on which it is not known
     to be better. Arguments and errors as for `dominates`.
     """
-    bounds = _bounds(advantages, margins)
     if dominates(advantages, margins) or not may_dominate(advantages, margins):
         return ()
-    worse = [place for place, (low, _, margin) in enumerate(bounds) if low < -margin]
-    if worse:
-        return tuple(worse)
-    return tuple(place for place, (_, high, margin) in enumerate(bounds) if high > margin)
+    known = _known(advantages, margins)
+    worse = tuple(place for place, one in enumerate(known) if not one.as_good)
+    return worse or tuple(place for place, one in enumerate(known) if not one.no_better)
 
 
 def front(
     models: Sequence[str],
-    advantages: Callable[[str, str], Sequence[Interval]],
+    advantages: Callable[[str, str], Sequence[Advantage]],
     margins: Sequence[float],
 ) -> dict[str, Place]:
     """The place of every model among the others.
@@ -145,21 +159,34 @@ def front(
     return places
 
 
-def _points(advantages: Sequence[Interval]) -> list[Interval]:
-    return [Interval(found.value, found.value, found.value) for found in advantages]
+def _points(advantages: Sequence[Advantage]) -> list[Advantage]:
+    points = [Interval(*[found.two_sided.value] * 3) for found in advantages]
+    return [Advantage(point, point) for point in points]
 
 
-def _bounds(
-    advantages: Sequence[Interval], margins: Sequence[float]
-) -> list[tuple[float, float, float]]:
-    """The limits, and the margin; where there is no interval, anything is possible."""
+class _Known(NamedTuple):
+    """What is sure of a model beside another on one axis."""
+
+    better: bool
+    as_good: bool
+    no_better: bool
+    worse: bool
+
+
+def _known(advantages: Sequence[Advantage], margins: Sequence[float]) -> list[_Known]:
     if not advantages:
         raise ValueError("no axes to compare by")
-    return [
-        (
-            -math.inf if found.low is None else found.low,
-            math.inf if found.high is None else found.high,
-            margin,
-        )
-        for found, margin in zip(advantages, margins, strict=True)
-    ]
+    found = []
+    for advantage, margin in zip(advantages, margins, strict=True):
+        low, high = _limits(advantage.two_sided)
+        least, most = _limits(advantage.one_sided)
+        found.append(_Known(low > margin, least >= -margin, most <= margin, high < -margin))
+    return found
+
+
+def _limits(interval: Interval) -> tuple[float, float]:
+    """Where there is no interval, anything is possible."""
+    return (
+        -math.inf if interval.low is None else interval.low,
+        math.inf if interval.high is None else interval.high,
+    )
