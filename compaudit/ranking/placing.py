@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from compaudit.measure.latency.trace import Trace
-from compaudit.ranking.axes import KL, as_estimate, axis_of, compared_in_pairs, has
+from compaudit.ranking.axes import as_estimate, axis_of, compared_in_pairs
+from compaudit.ranking.quality import KL, has
 from compaudit.ranking.times import Times
 from compaudit.report.rows.metrics import headline
 from compaudit.results import Between, Comparison, Front, Standing
@@ -65,7 +66,7 @@ def place(
         return Placed(None, {}, between)
     axes, one_sided = (
         [axis_of(metric, audits, times, level, confidence, resolution) for metric in wanted]
-        for level in (sure, two_sided_level(sure))
+        for level in (sure, two_sided_level(sure) if sure > 0.5 else sure)
     )
 
     def advantages(one: str, other: str) -> list[Advantage]:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-
 from compaudit.report.rows.base import Column, Mood, Note, Page, Section, interval, model_name
 from compaudit.report.rows.checks import check_notes
 from compaudit.report.rows.data import data_notes, described
 from compaudit.report.rows.findings import finding_note
-from compaudit.report.rows.metrics import metric_named
+from compaudit.report.rows.front import about_front, front_notes
 from compaudit.report.rows.ranking_columns import columns_of, sorted_by
 from compaudit.report.view import View
 from compaudit.results import (
-    Axis,
     Best,
     Candidate,
     Estimate,
     Finding,
-    Front,
     Ranking,
-    Standing,
 )
 from compaudit.units import (
     NOT_MEASURED,
     format_count,
     format_number,
     format_rate,
-    format_share,
 )
 
 __all__ = ["SURVEY_HEADS", "in_words", "ranking_page", "survey_rows"]
@@ -104,50 +98,8 @@ def _about(report: Ranking, shown: list[str]) -> str:
     if sure is not None and "interval" in shown:
         parts.append(f"Intervals of δ are of {sure * 100:.4g} %.")
     if report.front is not None and "front" in shown:
-        parts.append(_about_front(report, report.front))
+        parts.append(about_front(report, report.front))
     return " ".join(parts)
-
-
-def _about_front(report: Ranking, front: Front) -> str:
-    axes = ", ".join(_axis(report, axis.metric) for axis in front.axes)
-    within = " and ".join(
-        f"{_axis(report, axis.metric)} within {_margin(report, axis)}"
-        for axis in front.axes
-        if axis.margin
-    )
-    return (
-        f"The front is of {axes}, at {front.confidence * 100:.4g} % for all "
-        f"{format_count(front.comparisons)} comparisons together; no: another is as good "
-        f"everywhere{f' ({within})' if within else ''} and better in one; no? and yes?: so it was "
-        "measured, and the intervals leave it open."
-    )
-
-
-def _margin(report: Ranking, axis: Axis) -> str:
-    """Up to which difference two models are as good, in the unit of the figure."""
-    if axis.metric == "delta":
-        return format_share(axis.margin, 1).replace(".0", "")
-    known = next((one.accuracy for one in report.candidates if one.accuracy), None)
-    if known is None:
-        return format_number(axis.margin)
-    return metric_named(known, axis.metric.rpartition(".")[2]).change(axis.margin).lstrip("+")
-
-
-def _axis(report: Ranking, metric: str) -> str:
-    """A figure as people call it: ``top-1``, ``KL``, ``δ``, ``α of the file``."""
-    match metric.split("."):
-        case ["delta"]:
-            return "δ"
-        case ["alpha", "file_bytes"]:
-            return "α of the file"
-        case ["alpha", basis]:
-            return f"α of {basis.replace('_', ' ')}"
-        case ["divergence", *_]:
-            return "KL"
-        case ["accuracy", *rest]:
-            known = next((one.accuracy for one in report.candidates if one.accuracy), None)
-            return metric_named(known, rest[-1]).label if known is not None else rest[-1]
-    return metric
 
 
 # ------------------------------------------------------------------------------------ notes
@@ -171,7 +123,7 @@ def _verdict(report: Ranking) -> tuple[Note, ...]:
         notes.append(Note(label, report.error.message, report.error.hint, "bad"))
     if report.best is not None:
         notes.append(_best(report.best))
-    notes += _on_front(report)
+    notes += front_notes(report)
     failed = [one for one in report.candidates if one.error is not None]
     notes += [_failed(one) for one in failed if one.error != report.error]
     return tuple(notes)
@@ -198,62 +150,6 @@ def _figure(estimate: Estimate | None) -> str:
     if estimate is None:
         return NOT_MEASURED
     return f"{format_number(estimate.value)} {interval(estimate, format_number)}".rstrip()
-
-
-def _on_front(report: Ranking) -> list[Note]:
-    """Who is on the front, who is not because of whom, and what would decide of the others."""
-    standings = [(one.label, one.standing) for one in report.candidates if one.standing]
-    surely = [label for label, found in standings if found.on_front and found.sure]
-    likely = [
-        label
-        for label, found in standings
-        if found.on_front and not found.sure and not found.likely_dominated_by
-    ]
-    notes = []
-    if surely:
-        notes.append(Note("on the front", ", ".join(surely), mood="good"))
-    if likely:
-        notes.append(Note("perhaps on it", f"{', '.join(likely)}: the intervals leave it open"))
-    notes += _dominated("dominated", {label: one.dominated_by for label, one in standings})
-    original = report.front.original if report.front is not None else None
-    every = [*standings, *([] if original is None else [("original", original)])]
-    off = {label for label, one in every if one.dominated_by or one.likely_dominated_by}
-    notes += _dominated(
-        "perhaps not", {label: _best_of(one.likely_dominated_by, off) for label, one in standings}
-    )
-    notes += _would_decide(report, [(label, one) for label, one in standings if one.undecided])
-    return notes
-
-
-def _dominated(heading: str, by: Mapping[str, list[str]]) -> list[Note]:
-    """Those that are dominated, together where it is by the same."""
-    whom: dict[tuple[str, ...], list[str]] = {}
-    for label, others in by.items():
-        if others:
-            whom.setdefault(tuple(others), []).append(label)
-    return [
-        Note(heading, f"{', '.join(labels)}, by {', '.join(others)}")
-        for others, labels in whom.items()
-    ]
-
-
-def _best_of(others: Sequence[str] | None, off: Set[str]) -> list[str]:
-    """Of those that dominate a model, the ones that are not dominated themselves."""
-    return [label for label in others or () if label not in off] or [*(others or ())]
-
-
-def _would_decide(report: Ranking, standings: Sequence[tuple[str, Standing]]) -> list[Note]:
-    """Of which models more time, and of which more samples would say whether they are on it."""
-    of_time = [label for label, found in standings if "delta" in found.undecided]
-    of_data = [label for label, found in standings if {*found.undecided} - {"delta"}]
-    named = {metric for _, found in standings for metric in found.undecided if metric != "delta"}
-    notes = []
-    if of_data:
-        what = ", ".join(_axis(report, metric) for metric in sorted(named))
-        notes.append(Note("more samples", f"would tell by {what} of {', '.join(of_data)}"))
-    if of_time:
-        notes.append(Note("more time", f"would tell by δ of {', '.join(of_time)}"))
-    return notes
 
 
 def _failed(candidate: Candidate) -> Note:

@@ -167,6 +167,13 @@ class TestFront:
         placed = place(audits, [trace], 0.95, 0.03)
         assert set(placed.standings) == {"timed"}
 
+    @pytest.mark.parametrize("confidence", [0.3, 0.5, 0.6, 0.999])
+    def test_any_confidence_will_do(self, confidence: float) -> None:
+        one = {"one": msgspec.structs.replace(audit(file_bytes=400), accuracy=None)}
+        placed = place(one, [], confidence, 0.03)
+        assert placed.front is not None
+        assert placed.front.comparisons == 1
+
     def test_nothing_measured_is_no_front(self) -> None:
         assert place({}, [], 0.95, 0.03).front is None
 
