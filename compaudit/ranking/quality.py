@@ -89,7 +89,10 @@ class Top1:
 
     def figure(self, name: str) -> Estimate:
         """Where a model is on it."""
-        return _moved(self._right / self._samples, self.advantage(name, ORIGINAL))
+        found = _moved(self._right / self._samples, self.advantage(name, ORIGINAL))
+        assert found.low is not None
+        assert found.high is not None
+        return Estimate(value=found.value, low=max(0.0, found.low), high=min(1.0, found.high))
 
 
 class Quality:

@@ -214,6 +214,15 @@ class TestTop1:
         assert found.low == pytest.approx(paired_lower_bound(12, 5, 1000, 0.95))
         assert found.high == pytest.approx(-paired_lower_bound(5, 12, 1000, 0.95))
 
+    def test_a_share_lies_between_none_and_all(self) -> None:
+        audits = {
+            "best": audit_of(right=99, broken=0, fixed=1, samples=100),
+            "worst": audit_of(right=99, broken=99, fixed=0, samples=100),
+        }
+        axis = axis_of("accuracy.top1", audits, Times([]), 0.999, 0.95, 0.03)
+        assert (axis.figure("best").value, axis.figure("best").high) == (1.0, 1.0)
+        assert (axis.figure("worst").value, axis.figure("worst").low) == (0.0, 0.0)
+
     def test_of_few_samples_some_are_broken_by_both(self) -> None:
         """60 and 50 of 90 right ones: 20 at least by both; 8 and 9 of 10 wrong ones: 7 at least."""
         found = self.between((60, 8), (50, 9), 100)
