@@ -1,7 +1,7 @@
 """compaudit: an auditor for compressed neural networks.
 
-The public API: `compare`, `inspect` and `rank` return the document that the JSON report holds.
-Everything else is imported where it is used, so that importing this package costs nothing.
+The public API: `compare`, `inspect`, `rank` and `bench` return the document that the JSON report
+holds. Everything else is imported where it is used, so that importing this package costs nothing.
 """
 
 from __future__ import annotations
@@ -11,26 +11,30 @@ from typing import TYPE_CHECKING, Any
 from compaudit.version import __version__
 
 __all__ = [
+    "Benchmark",
     "Comparison",
     "CompauditError",
     "Inspection",
     "Ranking",
     "__version__",
+    "bench",
     "compare",
     "inspect",
     "rank",
 ]
 
 if TYPE_CHECKING:
-    from compaudit.api import compare, inspect, rank
+    from compaudit.api import bench, compare, inspect, rank
     from compaudit.errors import CompauditError
-    from compaudit.results import Comparison, Inspection, Ranking
+    from compaudit.results import Benchmark, Comparison, Inspection, Ranking
 
 _HOMES = {
+    "bench": "compaudit.api",
     "compare": "compaudit.api",
     "inspect": "compaudit.api",
     "rank": "compaudit.api",
     "CompauditError": "compaudit.errors",
+    "Benchmark": "compaudit.results",
     "Comparison": "compaudit.results",
     "Inspection": "compaudit.results",
     "Ranking": "compaudit.results",

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from os import PathLike, fspath
 from typing import Any
 
 import msgspec
 
-from compaudit import audit, inspection, ranking
-from compaudit.config import Config, did_you_mean, read_policy
+from compaudit import audit, inspection, ranking, sweep
+from compaudit.config import Config, Sweep, did_you_mean, read_policy
 from compaudit.errors import RequestError
 from compaudit.published import read_all
-from compaudit.results import Comparison, Inspection, Ranking
+from compaudit.results import Benchmark, Comparison, Inspection, Ranking
 
-__all__ = ["compare", "inspect", "rank"]
+__all__ = ["bench", "compare", "inspect", "rank"]
 
 Spec = str | PathLike[str]
+
+_ALL = tuple(name for name in Config.__struct_fields__ if name != "config_file")
+_OF_A_RUN = (
+    *("data", "preprocess", "limit", "seed", "input_shapes", "map_input", "compile"),
+    *("provider_options", "session_options", "custom_op_libraries", "trust_model_code"),
+    *("time_budget_s", "resolution", "confidence", "timeout_s", "memory_limit_bytes", "lock"),
+)
+"""The settings of an audit that hold for timing alone; its device, threads and batch are lists."""
 
 
 def compare(original: Spec, compressed: Spec, **settings: Any) -> Comparison:
@@ -72,6 +80,56 @@ def rank(
     return ranking.rank(config, specs, best, command="compaudit.rank(…)", published=beside)
 
 
+def bench(
+    *models: Spec,
+    threads: Sequence[int] = (),
+    batch_sizes: Sequence[int] = (1,),
+    devices: Sequence[str] = ("cpu",),
+    time_budget_s: float = 10.0,
+    **settings: Any,
+) -> Benchmark:
+    """Time models over devices, numbers of threads and batch sizes, beside the first of them.
+
+    Args:
+        models: paths, or ``package.module:factory[@weights]``; the first is what the others are
+            compared with.
+        threads: whole numbers; empty for the machine's default.
+        batch_sizes: whole numbers.
+        devices: such as ``("cpu", "cuda")``.
+        time_budget_s: seconds for each setting.
+        settings: those fields of `compaudit.config.Config` that are about running models: ``data``,
+            ``input_shapes``, ``resolution``, ``trust_model_code`` and the like.
+
+    Returns:
+        The document that ``compaudit bench --json`` prints. A model that cannot run at a setting
+        has its ``reason`` there.
+
+    Raises:
+        RequestError: the request was wrong, or none of the models can run.
+        MeasurementError: reading a model killed its process.
+    """
+    if not models:
+        raise RequestError("bench() has no model to time", hint="give one or more", code="usage")
+    common = _config(
+        "bench",
+        models[0],
+        models[-1],
+        {**settings, "time_budget_s": time_budget_s},
+        _OF_A_RUN,
+    )
+    for name, given in (("devices", devices), ("batch_sizes", batch_sizes)):
+        if not given:
+            raise RequestError(f"{name} is empty", hint="leave it out", code="usage")
+    asked = Sweep(
+        models=tuple(fspath(model) for model in models),
+        devices=tuple(dict.fromkeys(_several("devices", devices, str))),
+        threads=tuple(sorted(set(_several("threads", threads, int)))),
+        batch_sizes=tuple(sorted(set(_several("batch_sizes", batch_sizes, int)))),
+        common=msgspec.structs.replace(common, measurements=("latency",)),
+    )
+    return sweep.bench(asked, command="compaudit.bench(…)")
+
+
 def inspect(*models: Spec, trust_model_code: bool = False) -> Inspection:
     """The ledgers of models, which are read and not executed.
 
@@ -88,9 +146,26 @@ def inspect(*models: Spec, trust_model_code: bool = False) -> Inspection:
     )
 
 
-def _config(function: str, original: Spec, compressed: Spec, settings: dict[str, Any]) -> Config:
+def _several(name: str, given: Sequence[Any], kind: type) -> Sequence[Any]:
+    """A list of these. Raises RequestError for what is none, such as a single one of them."""
+    listed = not isinstance(given, str | bytes) and isinstance(given, Sequence)
+    if not listed or not all(type(one) is kind for one in given):
+        raise RequestError(
+            f"{name} is a list of {kind.__name__}, and not {given!r}",
+            hint="for example batch_sizes=(1, 8, 32)",
+            code="usage",
+        )
+    return given
+
+
+def _config(
+    function: str,
+    original: Spec,
+    compressed: Spec,
+    settings: dict[str, Any],
+    known: Collection[str] = _ALL,
+) -> Config:
     """The settings of a call. Raises RequestError for what there is not, or of another type."""
-    known = [name for name in Config.__struct_fields__ if name != "config_file"]
     for name in settings:
         if name not in known:
             raise RequestError(

@@ -64,7 +64,7 @@ def _judgeable(text: bytes, name: str) -> Comparison:
     if kind != "comparison":
         what = _OTHERS.get(kind, f"is a {kind!r}, which this command does not judge")
         raise _refused(f"{name} {what}", "other-report")
-    report = _comparison(text, name)
+    report = _whole(text, Comparison, name)
     _require_sense(report, name)
     return report
 
@@ -80,10 +80,7 @@ def read_report(path: str) -> Comparison | Ranking | Benchmark:
     kind = _kind_of(text, name)
     if kind not in _SHOWN:
         return _judgeable(text, name)
-    try:
-        report = _decoded(text, _SHOWN[kind], name)
-    except msgspec.ValidationError as error:
-        raise _refused(f"{name} is not a whole report: {_in_words(error)}") from error
+    report = _whole(text, _SHOWN[kind], name)
     if _is_deeper(report.config, _DEEPEST):
         raise _refused(f"{name} is nested deeper than any report")
     lean = msgspec.structs.replace(report, samples=[]) if isinstance(report, Ranking) else report
@@ -165,14 +162,14 @@ def _kind_of(text: bytes, name: str) -> str:
     return head.kind
 
 
-def _comparison(text: bytes, name: str) -> Comparison:
-    """The audit, also as an older compaudit of the same major schema wrote it."""
+def _whole(text: bytes, kind: type[Kind], name: str) -> Kind:
+    """The report, also as an older compaudit of the same major schema wrote it."""
     try:
-        return _decoded(text, Comparison, name)
+        return _decoded(text, kind, name)
     except msgspec.ValidationError as error:
         found = error
     try:
-        return msgspec.convert(with_additions(_decoded(text, dict, name)), Comparison)
+        return msgspec.convert(with_additions(_decoded(text, dict, name)), kind)
     except msgspec.ValidationError as error:
         # A number that no float holds is already in the way of reading the document as it is.
         why = error if "missing" in str(found) else found

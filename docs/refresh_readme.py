@@ -39,6 +39,8 @@ def main() -> None:
         "demo": command + output_of(*DEMO),
         "inspect": f"$ compaudit {' '.join(INSPECT)}\n{output_of(*INSPECT)}",
         "help": output_of("compare", "--help"),
+        "help-rank": output_of("rank", "--help"),
+        "help-bench": output_of("bench", "--help"),
     }
     for name, shown in blocks.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"

@@ -1,7 +1,6 @@
 """The axes of a front: how much better each model is than each other on each of them.
 
-There is an interval for every two models' speed, and one for every candidate's quality against the
-original; the difference of two candidates' quality lies within what those two allow. Sizes are
+There is an interval for every two models' speed; `quality` has what there is of theirs. Sizes are
 exact.
 """
 
@@ -9,23 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Protocol
 
+from compaudit.ranking.quality import NOWHERE, Quality, Top1, in_flips, less
 from compaudit.ranking.times import Times
-from compaudit.report.rows.metrics import headline
-from compaudit.results import Accuracy, Axis, Comparison, Estimate, PairedMetric
-from compaudit.theory.statistics import (
-    EQUIVALENCE_MARGIN,
-    Interval,
-    newcombe_paired_difference,
-)
-from compaudit.theory.statistics.interval import t_quantile, upper_probability
+from compaudit.results import Axis, Comparison, Estimate
+from compaudit.theory.statistics import EQUIVALENCE_MARGIN, Interval
 from compaudit.timing.several import ORIGINAL
 
-__all__ = ["KL", "OnAxis", "as_estimate", "axis_of", "has"]
-
-KL = "divergence.kl.mean"
-_NOWHERE = Interval(0.0, 0.0, 0.0)
+__all__ = ["OnAxis", "as_estimate", "axis_of", "compared_in_pairs"]
 
 
 class OnAxis(Protocol):
@@ -48,16 +39,9 @@ class OnAxis(Protocol):
         ...
 
 
-def has(audit: Comparison, metric: str) -> bool:
-    """Whether a comparison has the figure of an axis, but for δ."""
-    match metric.split("."):
-        case ["accuracy", key]:
-            return audit.accuracy is not None and getattr(audit.accuracy, key) is not None
-        case ["divergence", *_]:
-            return audit.divergence is not None and audit.divergence.kl is not None
-        case ["alpha", basis]:
-            return getattr(audit.alpha, basis) is not None
-    return False
+def compared_in_pairs(metric: str, audits: Mapping[str, Comparison]) -> bool:
+    """Whether an axis has an interval for every two models, and not for the candidates alone."""
+    return metric == "delta" or in_flips(metric, audits)
 
 
 def axis_of(
@@ -82,7 +66,9 @@ def axis_of(
         return _Speed(times, sure, max(EQUIVALENCE_MARGIN, 1.5 * resolution))
     if metric.startswith("alpha"):
         return _Size(metric, audits)
-    return _Quality(metric, audits, sure, confidence)
+    if in_flips(metric, audits):
+        return Top1(metric, audits, sure)
+    return Quality(metric, audits, sure, confidence)
 
 
 class _Speed:
@@ -97,17 +83,17 @@ class _Speed:
 
     def advantage(self, one: str, other: str) -> Interval:
         if (one, other) not in self._known:
-            found = self._times.delta(other, one, self._sure)
+            found = self._times.one_of_many(other, one, self._sure)
             assert found is not None, "both have a δ"
             there = _logarithm(found)
             self._known[one, other] = there
-            self._known[other, one] = _less(_NOWHERE, there)
+            self._known[other, one] = less(NOWHERE, there)
         return self._known[one, other]
 
     def figure(self, name: str) -> Estimate:
         if name == ORIGINAL:
             return Estimate(value=1.0, low=1.0, high=1.0)
-        found = self._times.delta(ORIGINAL, name, self._sure)
+        found = self._times.one_of_many(ORIGINAL, name, self._sure)
         assert found is not None, "it has a δ"
         return as_estimate(found)
 
@@ -130,87 +116,6 @@ class _Size:
     def figure(self, name: str) -> Estimate:
         exact = self._alpha[name]
         return Estimate(value=exact, low=exact, high=exact)
-
-
-class _Quality:
-    """A metric of the task, or the divergence from the original: smaller is better there."""
-
-    def __init__(
-        self, metric: str, audits: Mapping[str, Comparison], sure: float, confidence: float
-    ) -> None:
-        self._changes = {ORIGINAL: _NOWHERE}
-        self._base = 0.0
-        better: Literal["higher", "lower"] = "lower"
-        self.margin = 0.0
-        for label, audit in audits.items():
-            if not has(audit, metric):
-                continue
-            if metric == KL:
-                assert audit.divergence is not None
-                assert audit.divergence.kl is not None
-                kl = audit.divergence.kl.mean
-                self._changes[label] = _widened(kl, audit.divergence.samples, confidence, sure)
-                continue
-            key = metric.partition(".")[2]
-            accuracy = audit.accuracy
-            found = headline(accuracy) if accuracy is not None else None
-            assert accuracy is not None
-            assert found is not None
-            better = "higher" if found[0].higher_is_better else "lower"
-            pair: PairedMetric = getattr(accuracy, key)
-            self._base = pair.original.value
-            self._changes[label] = _change(key, accuracy, pair, confidence, sure)
-            if accuracy.equivalence is not None and accuracy.equivalence.metric == key:
-                self.margin = accuracy.equivalence.margin
-        self.axis = Axis(metric=metric, better=better, margin=self.margin)
-        self._sign = 1 if better == "higher" else -1
-
-    def advantage(self, one: str, other: str) -> Interval:
-        if self._sign < 0:
-            one, other = other, one
-        return _less(self._changes[one], self._changes[other])
-
-    def figure(self, name: str) -> Estimate:
-        change = self._changes[name]
-        return Estimate(
-            value=self._base + change.value,
-            low=None if change.low is None else self._base + change.low,
-            high=None if change.high is None else self._base + change.high,
-        )
-
-
-def _change(
-    key: str, accuracy: Accuracy, pair: PairedMetric, confidence: float, sure: float
-) -> Interval:
-    """The change against the original at the confidence that holds for all together."""
-    n, flips = accuracy.samples, accuracy.flips
-    if key == "top1" and flips is not None and accuracy.language is None and n:
-        right = round(pair.original.value * n)
-        both, neither = right - flips.broken, n - right - flips.fixed
-        if min(both, neither) >= 0:
-            return newcombe_paired_difference(both, flips.broken, flips.fixed, neither, sure)
-    counted = accuracy.language.sequences if accuracy.language is not None else n
-    return _widened(pair.delta, counted, confidence, sure)
-
-
-def _widened(estimate: Estimate, samples: int, confidence: float, sure: float) -> Interval:
-    """An interval at another confidence, as far as Student's t tells: of a mean it is exact."""
-    if estimate.low is None or estimate.high is None or samples < 2:
-        return Interval(estimate.value, None, None)
-    wider = t_quantile(upper_probability(sure), samples - 1) / t_quantile(
-        upper_probability(confidence), samples - 1
-    )
-    below, above = estimate.value - estimate.low, estimate.high - estimate.value
-    return Interval(estimate.value, estimate.value - wider * below, estimate.value + wider * above)
-
-
-def _less(one: Interval, other: Interval) -> Interval:
-    """What the difference of two can be, each anywhere in its interval."""
-    return Interval(
-        one.value - other.value,
-        None if one.low is None or other.high is None else one.low - other.high,
-        None if one.high is None or other.low is None else one.high - other.low,
-    )
 
 
 def _logarithm(ratio: Interval) -> Interval:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from compaudit.measure.latency.trace import Trace
-from compaudit.ranking.axes import KL, as_estimate, axis_of, has
+from compaudit.ranking.axes import as_estimate, axis_of, compared_in_pairs
+from compaudit.ranking.quality import KL, has
 from compaudit.ranking.times import Times
 from compaudit.report.rows.metrics import headline
 from compaudit.results import Between, Comparison, Front, Standing
-from compaudit.theory.pareto import bonferroni, front
+from compaudit.theory.pareto import Advantage, bonferroni, front
+from compaudit.theory.statistics import two_sided_level
 from compaudit.timing.several import ORIGINAL
 
 __all__ = ["Placed", "place"]
@@ -54,23 +56,33 @@ def place(
     ]
     uncertain = [metric for metric in wanted if not metric.startswith("alpha")]
     several = len(standing) * (len(standing) - 1) // 2
-    comparisons = sum(several if metric == "delta" else len(standing) - 1 for metric in uncertain)
+    comparisons = sum(
+        several if compared_in_pairs(metric, audits) else len(standing) - 1 for metric in uncertain
+    )
     sure = bonferroni(confidence, comparisons)
     between = _between(times, [one for one in audits if one in timed], confidence, sure)
     # Along a single axis the front is the first in it, which no one needs to be told.
     if len(standing) < 2 or len(wanted) < 2:
         return Placed(None, {}, between)
-    axes = [axis_of(metric, audits, times, sure, confidence, resolution) for metric in wanted]
-    places = front(
-        standing,
-        lambda one, other: [axis.advantage(one, other) for axis in axes],
-        [axis.margin for axis in axes],
+    axes, one_sided = (
+        [axis_of(metric, audits, times, level, confidence, resolution) for metric in wanted]
+        for level in (sure, two_sided_level(sure) if sure > 0.5 else sure)
     )
+
+    def advantages(one: str, other: str) -> list[Advantage]:
+        return [
+            Advantage(axis.advantage(one, other), narrower.advantage(one, other))
+            for axis, narrower in zip(axes, one_sided, strict=True)
+        ]
+
+    places = front(standing, advantages, [axis.margin for axis in axes])
     standings = {
         name: Standing(
             on_front=found.on_front,
             sure=found.sure,
             dominated_by=list(found.dominated_by),
+            likely_dominated_by=list(found.likely_dominated_by),
+            undecided=[axes[at].axis.metric for at in found.undecided],
             axes={axis.axis.metric: axis.figure(name) for axis in axes},
         )
         for name, found in places.items()
@@ -92,7 +104,7 @@ def _between(times: Times, labels: Sequence[str], confidence: float, sure: float
     found = []
     for first, second in combinations(labels, 2):
         delta = times.delta(first, second, confidence)
-        simultaneous = times.delta(first, second, sure)
+        simultaneous = times.one_of_many(first, second, sure)
         if delta is not None and simultaneous is not None:
             found.append(
                 Between(

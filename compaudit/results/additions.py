@@ -1,4 +1,4 @@
-"""Keys that audits did not always write, and what stands for them in reports that lack them.
+"""Keys that reports did not always hold, and what stands for them in those that lack them.
 
 A new key of a report within a major version of the schema belongs here too: reports that were
 written before can then still be read, shown and judged.
@@ -22,12 +22,16 @@ _ADDED: tuple[tuple[str, Any], ...] = (
     ("gate.checks.*.limit", None),
     ("gate.checks.*.reference", None),
     ("gate.checks.*.reason", ""),
+    ("front.original.likely_dominated_by", None),
+    ("front.original.undecided", []),
+    ("candidates.*.standing.likely_dominated_by", None),
+    ("candidates.*.standing.undecided", []),
 )
-"""By path in the report of an audit; a star stands for every element of a list."""
+"""By path in the report of an audit or a ranking; a star stands for every element of a list."""
 
 
 def with_additions(document: Any) -> Any:
-    """The JSON of an audit with the keys that were added since it was written.
+    """The JSON of an audit or a ranking with the keys that were added since it was written.
 
     What is there already stays; where a part is null or missing, nothing is added to it.
 

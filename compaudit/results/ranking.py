@@ -32,16 +32,22 @@ __all__ = [
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Where a model stands on the Pareto front, for all that the intervals say.
 
-    `on_front` is false where another model surely dominates it: where that one is as good on every
-    axis, within the axis's margin, and better on one. Such models are listed in `dominated_by` by
-    their labels, the original as ``original``. `sure` says that the intervals decide: it is
-    dominated, or nothing that they leave open could dominate it. `axes` holds its figures by the
-    metric of the axis, with simultaneous intervals.
+    `on_front` is false where another model surely dominates it: where that one is no worse on any
+    axis by more than the axis's margin, and on one better by more than that. Such models are listed
+    in `dominated_by` by their labels, the original as ``original``. `sure` says that the intervals
+    decide: it is dominated, or nothing that they leave open could dominate it.
+
+    Where they do not decide, `likely_dominated_by` are those that dominate it by the measured
+    values alone, and `undecided` the axes, by their metrics, whose intervals would have to be
+    narrower; otherwise both are empty. `axes` holds its figures by the metric of the axis, with
+    simultaneous intervals.
     """
 
     on_front: bool
     sure: bool
     dominated_by: list[str]
+    likely_dominated_by: list[str] | None
+    undecided: list[str]
     axes: dict[str, Estimate]
 
 
@@ -87,7 +93,7 @@ class Between(msgspec.Struct, frozen=True, kw_only=True):
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
     """What models are compared by: a figure by its path in a comparison.
 
-    `margin` is the difference up to which a model is still as good: a share for ``delta``, and
+    `margin` is the difference up to which two models are as good: a share for ``delta``, and
     otherwise of the figure's own unit; 0 where figures are exact.
     """
 
@@ -101,7 +107,8 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
 
     Of all `comparisons` of two models on an axis together, `confidence` is the probability that
     every interval holds its truth: each alone has 1 − (1 − confidence) / comparisons (Bonferroni).
-    `original` is where the original itself stands.
+    All that is called sure is so with that probability too; there, a model is as good as another by
+    a one-sided bound. `original` is where the original itself stands.
     """
 
     axes: list[Axis]

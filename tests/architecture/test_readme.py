@@ -34,9 +34,12 @@ def compaudit(*arguments: str) -> str:
     return done.stdout
 
 
-def test_the_help_of_compare_is_current() -> None:
-    shown = [line.rstrip() for line in block("help").splitlines()]
-    current = [line.rstrip() for line in compaudit("compare", "--help").splitlines()]
+@pytest.mark.parametrize(
+    ("name", "command"), [("help", "compare"), ("help-rank", "rank"), ("help-bench", "bench")]
+)
+def test_the_help_that_is_shown_is_current(name: str, command: str) -> None:
+    shown = [line.rstrip() for line in block(name).splitlines()]
+    current = [line.rstrip() for line in compaudit(command, "--help").splitlines()]
     current[0] = current[0].replace("python -m compaudit", "compaudit")
     assert shown == current, "run: make readme"
 

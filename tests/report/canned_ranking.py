@@ -32,7 +32,15 @@ def ranking() -> Ranking:
         original=ORIGINAL,
         candidates=[
             candidate("digits_int8.onnx", size=4, delta=2.0, top1=-0.005, kl=0.004),
-            candidate("digits_pruned.onnx", size=1, delta=1.0, top1=0.0, kl=0.001, sure=False),
+            candidate(
+                "digits_pruned.onnx",
+                size=1,
+                delta=1.0,
+                top1=0.0,
+                kl=0.001,
+                sure=False,
+                likely="digits_int8.onnx",
+            ),
             candidate(
                 "digits_broken.onnx", size=4, delta=1.9, top1=-0.4, kl=2.5, by="digits_int8.onnx"
             ),
@@ -147,6 +155,7 @@ def candidate(
     kl: float,
     sure: bool = True,
     by: str | None = None,
+    likely: str | None = None,
 ) -> Candidate:
     """A candidate of which everything was measured; `size`: α by weight bytes."""
     audit = canned.comparison("digits.onnx", f"models/{label}")
@@ -160,7 +169,7 @@ def candidate(
         top1=metric(0.98, 0.98 + top1, top1 - 0.01, top1 + 0.01, 0.5),
         top5=metric(1.0, 1.0 + top1 / 10, top1 / 10 - 0.01, top1 / 10 + 0.01, 0.9),
     )
-    place = standing(0.98 + top1, delta, 420_000 / file, sure=sure, by=by)
+    place = standing(0.98 + top1, delta, 420_000 / file, sure=sure, by=by, likely=likely)
     return Candidate(
         label=label,
         path=f"models/{label}",
@@ -195,12 +204,20 @@ def candidate(
 
 
 def standing(
-    top1: float, delta: float, alpha: float, *, sure: bool, by: str | None = None
+    top1: float,
+    delta: float,
+    alpha: float,
+    *,
+    sure: bool,
+    by: str | None = None,
+    likely: str | None = None,
 ) -> Standing:
     return Standing(
         on_front=by is None,
         sure=sure,
         dominated_by=[] if by is None else [by],
+        likely_dominated_by=[] if likely is None else [likely],
+        undecided=[] if sure else ["accuracy.top1", "delta"],
         axes={
             "accuracy.top1": estimate(top1, top1 - 0.02, top1 + 0.02),
             "delta": estimate(delta, delta * 0.95, delta * 1.05),

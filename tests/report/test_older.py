@@ -1,15 +1,18 @@
 """A report that an earlier compaudit wrote, as it was written, can be shown and judged."""
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import canned_ranking
 import pytest
 
 from compaudit.judging import exit_code_of, judge_again
 from compaudit.report import FORMATS, View, render
 from compaudit.results.additions import with_additions
-from compaudit.saved import read_comparison
+from compaudit.saved import read_comparison, read_report
 
 OLDER = Path(__file__).parent / "older" / "schema-1.0.json"
 
@@ -44,6 +47,22 @@ def test_written_again_it_has_every_key(tmp_path: Path) -> None:
     again.write_bytes(render(read_comparison(str(OLDER)), "json"))
     assert json.loads(again.read_bytes()) == with_additions(document())
     assert read_comparison(str(again)) == read_comparison(str(OLDER))
+
+
+def test_a_ranking_that_told_less_of_its_front_is_shown_as_it_was(tmp_path: Path) -> None:
+    older = json.loads(render(canned_ranking.ranking(), "json"))
+    places = [older["front"]["original"]]
+    places += [one["standing"] for one in older["candidates"] if one["standing"]]
+    for place in places:
+        del place["likely_dominated_by"], place["undecided"]
+    path = tmp_path / "older.json"
+    path.write_text(json.dumps(older), encoding="utf-8")
+    report = read_report(str(path))
+    assert json.loads(render(report, "json")) == with_additions(older)
+    shown = render(report, "csv").decode()
+    assert [row["front"] for row in csv.DictReader(io.StringIO(shown))][:4] == [
+        *("perhaps", "yes", "perhaps", "no"),
+    ]
 
 
 def test_it_is_judged_as_it_was_and_by_other_requirements() -> None:

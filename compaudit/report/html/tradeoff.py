@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Point", "best_of", "tradeoff_charts", "without_outliers"]
 
-_Kind = Literal["original", "front", "perhaps", "dominated", "unknown"]
+_Kind = Literal["original", "front", "perhaps", "likely dominated", "dominated", "unknown"]
 _KINDS: dict[_Kind, str] = {
     "original": "original",
     "front": "on the front",
     "perhaps": "perhaps",
+    "likely dominated": "perhaps not",
     "dominated": "dominated",
     "unknown": "not placed",
 }
+_INKS: dict[_Kind, str] = {"original": ORIGINAL, "front": COMPRESSED, "perhaps": COMPRESSED}
 _Line = tuple[tuple[float, float], tuple[float, float]]
 _FAR = 3.0
 """Below a gap of so many times what all better models and their intervals take up, a model is an
@@ -167,7 +169,9 @@ def _kind(candidate: Candidate) -> _Kind:
         return "unknown"
     if not standing.on_front:
         return "dominated"
-    return "front" if standing.sure else "perhaps"
+    if standing.sure:
+        return "front"
+    return "likely dominated" if standing.likely_dominated_by else "perhaps"
 
 
 # ------------------------------------------------------------------------------------ drawing
@@ -189,7 +193,7 @@ def _chart(
     caption = (
         f"{format_count(len(points))} models; up and to the right is better. The line: measured, "
         f"no model beats {_listed(best)} in both. Filled: surely on the front{several}; hollow: "
-        f"perhaps; grey: not. Bars are intervals of {quality.intervals}"
+        f"perhaps; grey: not, surely or as measured. Bars are intervals of {quality.intervals}"
         f"{', and of δ' if key == 'delta' else ''}."
     )
     rows = tuple(
@@ -243,7 +247,7 @@ def _paint(
 
 
 def _mark(axes: Axes, point: Point, y: float, *, out: bool) -> None:
-    ink = {"original": ORIGINAL, "dominated": MUTED, "unknown": MUTED}.get(point.kind, COMPRESSED)
+    ink = _INKS.get(point.kind, MUTED)
     for (left, start), (right, end) in () if out else _bars(point):
         axes.plot([left, right], [start, end], color=ink, linewidth=1, alpha=0.6, zorder=2)
     filled = point.kind in ("front", "original")

@@ -6,10 +6,16 @@ from compaudit.report.rows.base import Column, Mood, Note, Page, Section, interv
 from compaudit.report.rows.checks import check_notes
 from compaudit.report.rows.data import data_notes, described
 from compaudit.report.rows.findings import finding_note
-from compaudit.report.rows.metrics import metric_named
+from compaudit.report.rows.front import about_front, front_notes
 from compaudit.report.rows.ranking_columns import columns_of, sorted_by
 from compaudit.report.view import View
-from compaudit.results import Best, Candidate, Estimate, Finding, Front, Ranking
+from compaudit.results import (
+    Best,
+    Candidate,
+    Estimate,
+    Finding,
+    Ranking,
+)
 from compaudit.units import (
     NOT_MEASURED,
     format_count,
@@ -92,34 +98,8 @@ def _about(report: Ranking, shown: list[str]) -> str:
     if sure is not None and "interval" in shown:
         parts.append(f"Intervals of δ are of {sure * 100:.4g} %.")
     if report.front is not None and "front" in shown:
-        parts.append(_about_front(report, report.front))
+        parts.append(about_front(report, report.front))
     return " ".join(parts)
-
-
-def _about_front(report: Ranking, front: Front) -> str:
-    axes = ", ".join(_axis(report, axis.metric) for axis in front.axes)
-    return (
-        f"The front is of {axes}, at {front.confidence * 100:.4g} % for all "
-        f"{format_count(front.comparisons)} comparisons together; perhaps: nothing shows that "
-        "another is as good everywhere, and nothing excludes it."
-    )
-
-
-def _axis(report: Ranking, metric: str) -> str:
-    """A figure as people call it: ``top-1``, ``KL``, ``δ``, ``α of the file``."""
-    match metric.split("."):
-        case ["delta"]:
-            return "δ"
-        case ["alpha", "file_bytes"]:
-            return "α of the file"
-        case ["alpha", basis]:
-            return f"α of {basis.replace('_', ' ')}"
-        case ["divergence", *_]:
-            return "KL"
-        case ["accuracy", *rest]:
-            known = next((one.accuracy for one in report.candidates if one.accuracy), None)
-            return metric_named(known, rest[-1]).label if known is not None else rest[-1]
-    return metric
 
 
 # ------------------------------------------------------------------------------------ notes
@@ -143,7 +123,7 @@ def _verdict(report: Ranking) -> tuple[Note, ...]:
         notes.append(Note(label, report.error.message, report.error.hint, "bad"))
     if report.best is not None:
         notes.append(_best(report.best))
-    notes += _on_front(report)
+    notes += front_notes(report)
     failed = [one for one in report.candidates if one.error is not None]
     notes += [_failed(one) for one in failed if one.error != report.error]
     return tuple(notes)
@@ -170,25 +150,6 @@ def _figure(estimate: Estimate | None) -> str:
     if estimate is None:
         return NOT_MEASURED
     return f"{format_number(estimate.value)} {interval(estimate, format_number)}".rstrip()
-
-
-def _on_front(report: Ranking) -> list[Note]:
-    """Who is on the front, and who is not because of whom."""
-    standings = [(one.label, one.standing) for one in report.candidates if one.standing]
-    if not standings:
-        return []
-    surely = [label for label, found in standings if found.on_front and found.sure]
-    perhaps = [label for label, found in standings if found.on_front and not found.sure]
-    notes = []
-    if surely:
-        notes.append(Note("on the front", ", ".join(surely), mood="good"))
-    if perhaps:
-        notes.append(Note("perhaps", f"{', '.join(perhaps)}: the intervals leave it open"))
-    for label, found in standings:
-        if found.dominated_by:
-            others = ", ".join(found.dominated_by)
-            notes.append(Note("dominated", f"{label}, by {others}"))
-    return notes
 
 
 def _failed(candidate: Candidate) -> Note:

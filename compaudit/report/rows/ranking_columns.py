@@ -321,12 +321,15 @@ def _count_findings(row: Row) -> float:
 
 
 def _front(row: Row) -> str:
-    """Words, as not every terminal has signs for it."""
-    if row.standing is None:
+    """Words, as not every terminal has signs for it; with a question mark what is not sure."""
+    found = row.standing
+    if found is None:
         return ""
-    if not row.standing.on_front:
-        return "no"
-    return "yes" if row.standing.sure else "perhaps"
+    if found.sure or not found.on_front:
+        return "yes" if found.on_front else "no"
+    if found.likely_dominated_by is None:
+        return "perhaps"
+    return "no?" if found.likely_dominated_by else "yes?"
 
 
 def _verdict(row: Row) -> str:

@@ -3,10 +3,11 @@
 One subject a file: `interval` (the common type, Student's t), `moments` (means), `blocked` (means
 of tokens in sequences), `transformed` (their exponentials), `quantiles`, `signed_quantiles`,
 `proportions` (Wilson), `paired` (Newcombe, McNemar), `equivalence` (one-sided bounds), `multiple`
-(Holm), `jackknife` (figures that are no means), `timing` (δ from epochs), `stopping` (how long to
-measure) and `verdict` (what may be said).
+(Holm), `jackknife` (figures that are no means), `timing` (δ from epochs), `block_design` (all
+differences of many models), `stopping` (how long to measure) and `verdict` (what may be said).
 """
 
+from .block_design import Difference, apart, block_differences
 from .blocked import BlockedMean
 from .blocked_proportions import blocked_paired_difference, blocked_proportion
 from .equivalence import paired_lower_bound, samples_to_decide, two_sided_level
@@ -54,11 +55,14 @@ __all__ = [
     "SENTINEL_TOLERANCE",
     "TARGET_HALF_WIDTH",
     "BlockedMean",
+    "Difference",
     "Interval",
     "Moments",
     "Quantiles",
     "SignedQuantiles",
     "Verdict",
+    "apart",
+    "block_differences",
     "blocked_paired_difference",
     "blocked_proportion",
     "difference_of_exponentials",

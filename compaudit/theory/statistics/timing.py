@@ -116,13 +116,23 @@ def ratio_interval(
         probability = quantile_probability
     values = _finite(epoch_values)
     mean = math.fsum(values) / len(values)
+    error = standard_error(values)
+    if error is None or len(values) < MINIMUM_EPOCHS:
+        return bounded_ratio(mean, None)
+    return bounded_ratio(mean, t_quantile(probability, len(values) - 1) * error)
+
+
+def bounded_ratio(mean: float, margin: float | None) -> Interval:
+    """Return exp(mean ± margin), without limits where there is no margin or no float for them.
+
+    Raises:
+        ValueError: a mean beyond the range of exp.
+    """
     value = _exp(mean)
     if value is None:
         raise ValueError(f"a log ratio of {mean} is not a ratio of times")
-    error = standard_error(values)
-    if error is None or len(values) < MINIMUM_EPOCHS:
+    if margin is None:
         return Interval(value, None, None)
-    margin = t_quantile(probability, len(values) - 1) * error
     low, high = _exp(mean - margin), _exp(mean + margin)
     if low is None or high is None:
         return Interval(value, None, None)
@@ -156,20 +166,13 @@ def unpaired_ratio_interval(
     if quantile_probability is not None:
         probability = quantile_probability
     difference = math.fsum(_finite(first)) / len(first) - math.fsum(_finite(second)) / len(second)
-    value = _exp(difference)
-    if value is None:
-        raise ValueError(f"a log ratio of {difference} is not a ratio of times")
     if min(len(first), len(second)) < MINIMUM_EPOCHS:
-        return Interval(value, None, None)
+        return bounded_ratio(difference, None)
     parts = [(standard_error(one) or 0.0) ** 2 for one in (first, second)]
     squares = (part**2 / (len(one) - 1) for part, one in zip(parts, (first, second), strict=True))
     weight = math.fsum(squares)
     freedom = sum(parts) ** 2 / weight if weight else len(first) + len(second) - 2
-    margin = t_quantile(probability, freedom) * math.sqrt(sum(parts))
-    low, high = _exp(difference - margin), _exp(difference + margin)
-    if low is None or high is None:
-        return Interval(value, None, None)
-    return Interval(value, low, high)
+    return bounded_ratio(difference, t_quantile(probability, freedom) * math.sqrt(sum(parts)))
 
 
 def minimal_detectable_effect(
