@@ -130,6 +130,7 @@ def data_of(
         broken: why samples could not be read, by index.
         config: what was asked for.
     """
+    sides = list(sides)
     dataset = samples.dataset
     unread = dict(sorted({**dataset.broken, **broken}.items()))
     return Data(
@@ -144,7 +145,13 @@ def data_of(
             SkippedSample(index=index, name=dataset.name_of(index), reason=reason)
             for index, reason in islice(unread.items(), _MOST_LISTED)
         ],
-        notes=[*_conversions(samples, sides), *_left_out(samples)],
+        notes=[
+            *_conversions(samples, sides),
+            *_other_names(sides),
+            *_left_out(samples),
+            *_unused(samples, sides),
+            *dataset.notes,
+        ],
     )
 
 
@@ -159,6 +166,29 @@ def _conversions(samples: Samples, sides: Iterable[Side]) -> Iterator[str]:
                 converted.setdefault(change, []).append(side.name)
     for change, names in converted.items():
         yield f"{change} for {'both models' if len(names) == 2 else f'the {names[0]} model'}"
+
+
+def _other_names(sides: Iterable[Side]) -> Iterator[str]:
+    """Arrays that feed an input of another name."""
+    renamed: dict[str, list[str]] = {}
+    for side in sides:
+        for feed in side.feeds or ():
+            if feed.array != feed.input:
+                fed = f"{feed.array}: feeds the input {feed.input!r}"
+                renamed.setdefault(fed, []).append(side.name)
+    for fed, names in renamed.items():
+        yield f"{fed} of {'both models' if len(names) == 2 else f'the {names[0]} model'}"
+
+
+def _unused(samples: Samples, sides: Iterable[Side]) -> Iterator[str]:
+    """Arrays that no model takes; known where all of them were matched with the data."""
+    feeds = [side.feeds for side in sides]
+    if not feeds or None in feeds or samples.request.uri is None:
+        return
+    used = {feed.array for fed in feeds for feed in fed or ()}
+    for array in samples.inputs:
+        if array.name not in used and array.name != samples.mask:
+            yield f"{array.name}: left out, no model takes an input of that name"
 
 
 def _left_out(samples: Samples) -> Iterator[str]:

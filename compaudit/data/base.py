@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any, TypeGuard
 
@@ -99,6 +99,8 @@ class Dataset(ABC):
         classes: names of the classes that the labels count, where the data knows them.
         left_out: what the data holds that is no number, and so can feed nothing: its name, and what
             it is.
+        notes: what else of it is not used, in words for the report.
+        reshaping: what to do where a sample has another shape than a model wants.
     """
 
     kind: str
@@ -107,6 +109,8 @@ class Dataset(ABC):
     broken: dict[int, str]
     classes: tuple[str, ...] = ()
     left_out: Mapping[str, str] = MappingProxyType({})
+    notes: tuple[str, ...] = ()
+    reshaping: str = "the first dimension counts samples; the others must be equal"
 
     @abstractmethod
     def batch(
@@ -145,13 +149,16 @@ class Dataset(ABC):
 class Feed(msgspec.Struct, frozen=True):
     """One input of one model: which array it takes, and as what type.
 
-    `batch` is the fixed number of samples the model insists on, None where it takes any.
+    `batch` is the fixed number of samples the model insists on, None where it takes any. Where the
+    model looks the numbers up in a stored table, `lowest` and `highest` are those that it has.
     """
 
     input: str
     array: str
     dtype: str
     batch: int | None
+    lowest: int | None = None
+    highest: int | None = None
 
 
 def feeds_for(
@@ -160,6 +167,7 @@ def feeds_for(
     mapping: Mapping[str, str],
     model: str,
     left_out: Mapping[str, str] = MappingProxyType({}),
+    reshaping: str = Dataset.reshaping,
 ) -> tuple[Feed, ...]:
     """Match the arrays of a data set to a model's inputs, by name.
 
@@ -169,6 +177,7 @@ def feeds_for(
         mapping: A → B where the array A feeds the input B.
         model: how the user named the model, for errors.
         left_out: `Dataset.left_out`.
+        reshaping: `Dataset.reshaping`.
 
     Raises:
         RequestError: an input has no array, or an array of another type or shape; or the inputs
@@ -197,7 +206,7 @@ def feeds_for(
                 f"the data holds {_listed(by_name)}; --map-input NAME={value.name} "
                 "says which one it is",
             )
-        feeds.append(_feed(value, array, model))
+        feeds.append(_feed(value, array, model, reshaping))
     batches = {feed.batch: feed.input for feed in feeds if feed.batch is not None}
     if len(batches) > 1:
         raise _misfit(
@@ -224,27 +233,35 @@ def element_type(name: str) -> np.dtype[Any] | None:
     return dtype if dtype.kind in _GENERALITY and dtype.isbuiltin == 1 else None
 
 
-def convert(values: NDArray[Any], feed: Feed) -> NDArray[Any]:
+def convert(values: NDArray[Any], feed: Feed, name_of: Callable[[int], str] = str) -> NDArray[Any]:
     """An array as the type that an input takes.
 
+    Args:
+        values: the first dimension counts samples.
+        feed: the input that they are for.
+        name_of: what a sample is called, by its place among these.
+
     Raises:
-        RequestError: a number does not fit into that type.
+        RequestError: a number does not fit into that type, or is none of those that the model
+            looks up.
     """
     dtype = element_type(feed.dtype)
     assert dtype is not None, "feeds_for refuses such inputs"
+    if feed.lowest is not None and feed.highest is not None and values.dtype.kind in "iu":
+        _require_known(values, feed, feed.lowest, feed.highest, name_of)
     if values.dtype == dtype:
         return values
     with np.errstate(over="ignore"):
         converted = values.astype(dtype)
     if dtype.kind in "iu":
-        fits = np.array_equal(converted, values)
+        lost = converted != values
     else:
-        finite = np.isfinite(converted)
-        fits = bool(finite.all()) or not np.isfinite(values[~finite]).any()
-    if not fits:
+        lost = ~np.isfinite(converted)
+        lost[lost] = np.isfinite(values[lost])
+    if lost.any():
         raise RequestError(
             f"the array {feed.array!r} holds numbers too large for {feed.dtype}, the type of the "
-            f"input {feed.input!r}",
+            f"input {feed.input!r}; {_first(values, lost, name_of)}",
             hint="scale the data to the range the model was made for",
             code="data-out-of-range",
             stage="data",
@@ -252,7 +269,31 @@ def convert(values: NDArray[Any], feed: Feed) -> NDArray[Any]:
     return converted
 
 
-def _feed(value: Value, array: ArrayInfo, model: str) -> Feed:
+def _require_known(
+    values: NDArray[Any], feed: Feed, lowest: int, highest: int, name_of: Callable[[int], str]
+) -> None:
+    """Raises RequestError where the model has nothing stored for a number."""
+    if not values.size or (values.min() >= lowest and values.max() <= highest):
+        return
+    unknown = (values < lowest) | (values > highest)
+    raise RequestError(
+        f"it looks its input {feed.input!r} up in a table of {highest + 1} rows, 0 to {highest}, "
+        f"and the array {feed.array!r} holds other numbers; {_first(values, unknown, name_of)}",
+        hint="the data must be made with the vocabulary of the model: check which tokenizer wrote "
+        "it, and whether the compressed model's vocabulary was cut",
+        code="data-out-of-range",
+        stage="data",
+    )
+
+
+def _first(values: NDArray[Any], wrong: NDArray[np.bool_], name_of: Callable[[int], str]) -> str:
+    """Where the first wrong number is, and what it is."""
+    place = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+    sample = name_of(int(place[0])) if place else "0"
+    return f"the first, in sample {sample}, is {values[place].item()!r}"
+
+
+def _feed(value: Value, array: ArrayInfo, model: str, reshaping: str) -> Feed:
     """One input fed by one array, after checking that they fit."""
     dtype = value.dtype or array.dtype
     _check_types(value.name, dtype, array, model)
@@ -277,7 +318,7 @@ def _feed(value: Value, array: ArrayInfo, model: str) -> Feed:
             model,
             f"wants shape {_shape(value.shape)} for its input {value.name!r}, and the data holds "
             f"samples of shape {_shape(array.shape)}",
-            "the first dimension counts samples; the others must be equal",
+            reshaping,
         )
     batch = value.shape[0]
     return Feed(value.name, array.name, dtype, batch if _is_fixed(batch) else None)

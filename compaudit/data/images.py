@@ -22,6 +22,8 @@ __all__ = ["IMAGE", "ImageFolder", "is_image_folder"]
 IMAGE = "image"
 """The name of the array of images."""
 
+_SHOWN = 3
+
 # torchvision's, and GIF.
 _SUFFIXES = (*(".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),)
 
@@ -44,6 +46,10 @@ class ImageFolder(Dataset):
     """
 
     kind = "images"
+    reshaping = (
+        "--preprocess imagenet, or a TOML file with resize, crop and layout, makes images of the "
+        "shape that the model wants"
+    )
 
     def __init__(self, request: DataRequest) -> None:
         assert request.uri is not None
@@ -53,7 +59,8 @@ class ImageFolder(Dataset):
         self._as_they_are = request.preprocess is None
         self._table = self._preprocess.table()
         self.broken = {}
-        files, labels, names = _listed(self._folder)
+        files, labels, names, others = _listed(self._folder)
+        self.notes = _notes(others)
         self.classes = tuple(_text(name) for name in names)
         self.samples = min(len(files), request.limit or len(files))
         used = [place * len(files) // self.samples for place in range(self.samples)]
@@ -163,9 +170,20 @@ def _hash(path: Path) -> bytes:
     return b"unreadable"
 
 
-def _listed(folder: Path) -> tuple[list[str], list[int], list[str]]:
-    """All images, the class of each, and the names of the classes, which may be none."""
-    own, folders = _inside(folder, "")
+def _notes(others: list[str]) -> tuple[str, ...]:
+    """That there are files which are not called as images are; an image may be among them."""
+    if not others:
+        return ()
+    shown = ", ".join(_text(name) for name in others[:_SHOWN])
+    more = f" and {len(others) - _SHOWN:,} more" if len(others) > _SHOWN else ""
+    files = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
+    return (f"{files} not called as images are, and left out: {shown}{more}",)
+
+
+def _listed(folder: Path) -> tuple[list[str], list[int], list[str], list[str]]:
+    """All images, the class of each, the names of the classes, which may be none; other files."""
+    others: list[str] = []
+    own, folders = _inside(folder, "", others)
     if own:
         for name in folders:
             below = next(_images(folder, name), None)
@@ -176,19 +194,19 @@ def _listed(folder: Path) -> tuple[list[str], list[int], list[str]]:
                     "images-beside-classes",
                     "give every class a folder, or put all images into one",
                 )
-        return own, [0] * len(own), []
-    by_class = [list(_images(folder, name)) for name in folders]
+        return own, [0] * len(own), [], others
+    by_class = [list(_images(folder, name, others)) for name in folders]
     files = [file for images in by_class for file in images]
     if not files:
         raise _refused(f"{folder} holds no images", "no-samples", "an audit needs at least one")
     labels = [label for label, images in enumerate(by_class) for _ in images]
-    return files, labels, folders
+    return files, labels, folders, others
 
 
-def _images(root: Path, start: str = "") -> Iterator[str]:
+def _images(root: Path, start: str = "", others: list[str] | None = None) -> Iterator[str]:
     """Paths, relative to the root, of all images below a folder of it; each folder once.
 
-    A folder's own come before those of its sub-folders.
+    A folder's own come before those of its sub-folders. Files that are none go to `others`.
     """
     waiting, seen = [start], set()
     while waiting:
@@ -197,13 +215,18 @@ def _images(root: Path, start: str = "") -> Iterator[str]:
         if (status.st_dev, status.st_ino) in seen:
             continue  # a link led back here
         seen.add((status.st_dev, status.st_ino))
-        images, folders = _inside(root, folder)
+        images, folders = _inside(root, folder, others)
         yield from images
         waiting += reversed(folders)
 
 
-def _inside(root: Path, folder: str) -> tuple[list[str], list[str]]:
-    """The images and the sub-folders that lie in a folder of the root, sorted; no hidden ones."""
+def _inside(
+    root: Path, folder: str, others: list[str] | None = None
+) -> tuple[list[str], list[str]]:
+    """The images and the sub-folders that lie in a folder of the root, sorted; no hidden ones.
+
+    Files that are no images by their names go to `others`.
+    """
     try:
         with os.scandir(root / folder) as found:
             entries = [entry for entry in found if not entry.name.startswith(".")]
@@ -221,6 +244,8 @@ def _inside(root: Path, folder: str) -> tuple[list[str], list[str]]:
             folders.append(prefix + entry.name)
         elif entry.name.lower().endswith(_SUFFIXES):
             images.append(prefix + entry.name)
+        elif others is not None:
+            others.append(prefix + entry.name)
     return sorted(images), sorted(folders)
 
 

@@ -88,10 +88,13 @@ def _called(function: str) -> Iterator[Any]:
         ) from error
     # Iterating over these would give keys, characters, samples, or inputs and then labels.
     if isinstance(made, Mapping | tuple | str | bytes) or hasattr(made, "__array__"):
+        splits = isinstance(made, Mapping) and all(hasattr(one, "iter") for one in made.values())
         raise _refused(
             f"{function} returned a {type(made).__name__}, not batches",
             "not-batches",
-            "return a list of batches or a loader, or yield them one by one",
+            f"return the batches of one split: [{next(iter(made))!r}].iter(batch_size=64)"
+            if splits and made
+            else "return a list of batches or a loader, or yield them one by one",
         )
     try:
         return iter(made)

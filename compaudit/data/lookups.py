@@ -24,11 +24,14 @@ _LOOKUPS = {
 """Operator → slots of the table and of the index, and the attribute that names the axis, else 0."""
 
 
-def lookup_bounds(graph: Graph, model: Model) -> dict[str, int]:
-    """For every input that indexes a stored table: the rows of the smallest such table."""
+def lookup_bounds(graph: Graph, model: Model) -> dict[str, range]:
+    """For every input that indexes a stored table: the indices that the smallest such one has.
+
+    ONNX counts negative ones from the end; PyTorch's embeddings have none.
+    """
     tables = {tensor.name: tensor.shape for tensor in model.tensors}
     origin = {value.name: value.name for value in graph.inputs}
-    bounds: dict[str, int] = {}
+    bounds: dict[str, range] = {}
     for node in graph.nodes:
         first = node.inputs[0] if node.inputs else ""
         if node.op in _PASS_ON and first in origin:
@@ -43,5 +46,7 @@ def lookup_bounds(graph: Graph, model: Model) -> dict[str, int]:
         if name is None or not isinstance(place, int):
             continue
         if -len(shape) <= place < len(shape) and shape[place] > 0:
-            bounds[name] = min(shape[place], bounds.get(name, shape[place]))
+            rows = shape[place]
+            known = range(0 if node.op.startswith("aten.") else -rows, rows)
+            bounds[name] = min(known, bounds.get(name, known), key=lambda bound: bound.stop)
     return bounds

@@ -101,7 +101,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         except (MemoryError, UndecodableError):
             raise
         except UnidentifiedImageError as error:
-            raise UndecodableError("no kind of image that is read here") from error
+            what = "no kind of image that is read here" if path.stat().st_size else "it is empty"
+            raise UndecodableError(what) from error
         except Exception as error:  # what decoders raise on broken files is an open list
             text = str(error).strip().partition("\n")[0]
             raise UndecodableError(text[:200] or type(error).__name__) from error

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from compaudit.data.base import ArrayInfo, DataRequest, Dataset, SyntheticInput, element_type
 from compaudit.data.lookups import lookup_bounds
 from compaudit.errors import RequestError
-from compaudit.models.base import Model, Value
+from compaudit.models.base import Dimension, Model, Value
 
 __all__ = ["SAMPLES", "SyntheticDataset", "invent_inputs"]
 
@@ -114,7 +114,7 @@ def _is_length(made_up: SyntheticInput) -> bool:
 
 
 def _invent(
-    value: Value, shapes: Mapping[str, tuple[int, ...]], bounds: Mapping[str, int], model: str
+    value: Value, shapes: Mapping[str, tuple[int, ...]], bounds: Mapping[str, range], model: str
 ) -> SyntheticInput:
     def refuse(what: str, hint: str) -> RequestError:
         return RequestError(
@@ -122,7 +122,7 @@ def _invent(
         )
 
     shape = shapes.get(value.name, value.shape)
-    example = f"--input-shape {value.name}=1x3x224x224, or --data"
+    example = f"--input-shape {value.name}={_example(shape)}, or --data"
     if shape is None:
         raise refuse(f"does not say what shape its input {value.name!r} has", f"give {example}")
     if not shape:
@@ -146,9 +146,25 @@ def _invent(
             "give its inputs with --data",
         )
     counted = _says(value.name, _POSITION_WORDS) and bool(sizes)
-    bound = bounds.get(value.name, sizes[-1] if counted else _DEFAULT_INTEGER_BOUND)
+    usual = sizes[-1] if counted else _DEFAULT_INTEGER_BOUND
+    bound = bounds[value.name].stop if value.name in bounds else usual
     low, high = _range_of(value.name, dtype, bound)
     return SyntheticInput(value.name, name, tuple(sizes), low, high)
+
+
+def _example(shape: tuple[Dimension, ...] | None) -> str:
+    """What ``--input-shape`` may say of an input: images where nothing, or four sizes, are known.
+
+    Of what is no image, the open sizes are the length of a sequence.
+    """
+    image = (1, 3, 224, 224)
+    if not shape:
+        return "x".join(map(str, image))
+    usual = image if len(shape) == len(image) else (1, *(128,) * (len(shape) - 1))
+    return "x".join(
+        str(size if isinstance(size, int) and size > 0 else instead)
+        for size, instead in zip(shape, usual, strict=True)
+    )
 
 
 def _range_of(name: str, dtype: np.dtype[Any], bound: int) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count, islice
 from typing import Any
 
 import msgspec
@@ -27,9 +28,10 @@ def feed_batch(dataset: Dataset, feeds: tuple[Feed, ...], start: int, stop: int)
     have no rows.
 
     Raises:
-        RequestError: a number does not fit into the type that an input takes.
+        RequestError: a number does not fit into the type that an input takes, or is none of those
+            that the model looks up.
     """
-    return _fed(dataset.batch(start, stop, _names(feeds)), feeds)
+    return _fed(dataset.batch(start, stop, _names(feeds)), feeds, dataset, start)
 
 
 def first_batch(dataset: Dataset, feeds: tuple[Feed, ...], size: int) -> Inputs:
@@ -39,11 +41,10 @@ def first_batch(dataset: Dataset, feeds: tuple[Feed, ...], size: int) -> Inputs:
     be.
 
     Raises:
-        RequestError: a number does not fit into the type that an input takes, or none of the first
-            thousand samples can be read.
+        RequestError: as `feed_batch`, or none of the first thousand samples can be read.
     """
     exactly = tuple(msgspec.structs.replace(feed, batch=size) for feed in feeds)
-    return _fed(_first_readable(dataset, feeds, size), exactly)
+    return _fed(_first_readable(dataset, feeds, size), exactly, dataset, 0)
 
 
 def fixed_batch(feeds: tuple[Feed, ...]) -> int | None:
@@ -55,10 +56,18 @@ def _names(feeds: tuple[Feed, ...]) -> frozenset[str]:
     return frozenset(feed.array for feed in feeds)
 
 
-def _fed(arrays: Mapping[str, NDArray[Any]], feeds: tuple[Feed, ...]) -> Inputs:
+def _fed(
+    arrays: Mapping[str, NDArray[Any]], feeds: tuple[Feed, ...], dataset: Dataset, start: int
+) -> Inputs:
+    """The inputs from the arrays of the samples that could be read from `start` on."""
+
+    def name_of(row: int) -> str:
+        readable = (index for index in count(start) if index not in dataset.broken)
+        return dataset.name_of(next(islice(readable, row, None)))
+
     inputs = {}
     for feed in feeds:
-        values = convert(arrays[feed.array], feed)
+        values = convert(arrays[feed.array], feed, name_of)
         if feed.batch is not None and 0 < len(values) < feed.batch:
             values = values[np.arange(feed.batch) % len(values)]
         inputs[feed.input] = np.ascontiguousarray(values)

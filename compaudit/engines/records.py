@@ -134,7 +134,8 @@ class Reader:
             self._data = np.memmap(folder / _DATA, np.uint8, "r") if size else np.empty(0, np.uint8)
             self._check()
         except (OSError, ValueError, TypeError, msgspec.MsgspecError) as error:
-            raise BrokenRecordsError(str(error)) from error
+            what = error.strerror if isinstance(error, OSError) else None
+            raise BrokenRecordsError(what or str(error)) from error
         self._starts = [record.start for record in self._records]
         sizes = (
             -(-sum(place.size for place in record.outputs) // record.rows)

@@ -162,6 +162,11 @@ def too_few_samples(evidence: Evidence) -> Finding | None:
         return None
     blind = format_points(delta.value - delta.worst_case).lstrip("+")
     claim = format_points(equivalence.margin).lstrip("+")
+    counted = (
+        "a single sample leaves"
+        if accuracy.samples == 1
+        else f"{format_count(accuracy.samples)} samples leave"
+    )
     needed = (
         f"about {format_about(equivalence.samples)} samples would, if the change stays what it is"
         if equivalence.samples is not None
@@ -171,8 +176,8 @@ def too_few_samples(evidence: Evidence) -> Finding | None:
         code="CA409",
         severity="info",
         title="too few samples to decide",
-        detail=f"{format_count(accuracy.samples)} samples leave {blind} of top-1 open, and cannot "
-        f"show that no more than {claim} are lost; {needed}",
+        detail=f"{counted} {blind} of top-1 open, and cannot show "
+        f"that no more than {claim} are lost; {needed}",
         hint="give more labelled samples with --data before you rely on equal accuracy",
     )
 

@@ -1,4 +1,4 @@
-"""CA402, CA412: whether outputs are numbers, and whether they have room to differ."""
+"""CA402, CA412, CA413: whether outputs are numbers, have room to differ, and were read right."""
 
 from __future__ import annotations
 
@@ -130,4 +130,35 @@ def _signed(value: float) -> str:
     return format_number(value).replace("-", "−")
 
 
-RULES: tuple[Rule, ...] = (outputs_not_numbers, saturated)
+def shares_read_as_logits(evidence: Evidence) -> Finding | None:
+    """CA413: class scores look like probabilities, and do not sum to one."""
+    divergence = evidence.divergence
+    if divergence is None or divergence.scores is None or divergence.output is None:
+        return None
+    ends = evidence.extremes.get(divergence.output)
+    if ends is None:
+        return None
+    models: tuple[Which, Which] = ("original", "compressed")
+    read = divergence.scores.original, divergence.scores.compressed
+    found = [
+        model
+        for model, kind, end in zip(models, read, ends, strict=True)
+        # An output of one number throughout says nothing.
+        if kind == "logits" and 0 <= end.lowest < end.highest <= 1
+    ]
+    if not found:
+        return None
+    whose = "both models" if len(found) == 2 else f"the {found[0]} model"
+    return Finding(
+        code="CA413",
+        severity="warning",
+        title="numbers between 0 and 1 were read as logits",
+        detail=f"all numbers in the output {divergence.output!r} of {whose} lie between 0 and 1, "
+        "and the classes of a sample do not sum to one: they were read as logits, so entropies, "
+        "divergences and losses are those of a softmax on top of them",
+        hint="if they are probabilities of classes of which one is right, have the model "
+        "normalise them; if every class is decided for itself, use a --metric of your own",
+    )
+
+
+RULES: tuple[Rule, ...] = (outputs_not_numbers, saturated, shares_read_as_logits)

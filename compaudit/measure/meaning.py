@@ -104,27 +104,29 @@ class Meaning:
 
     def _why_no_scores(self) -> str:
         one = self._question.output is not None or len(self._pairs) == 1
+        names = ", ".join(repr(pair.original) for pair in self._pairs)
         if self._question.per == "token":
             return (
                 "no output holds scores of the next token: numbers of the shape (samples, length, "
                 "vocabulary)"
                 if one
                 else "several outputs or none can hold the scores of the next token, which have "
-                "the shape (samples, length, vocabulary); say which does with --model-output"
+                "the shape (samples, length, vocabulary); say which does with --model-output: "
+                f"{names}"
             )
         if self._question.knows_classes:
             return (
                 "no output holds one row of at least two class scores for each sample"
                 if one
                 else "several outputs or none can hold the class scores; say which does with "
-                "--model-output"
+                f"--model-output: {names}"
             )
         return (
             "what the output means is not known; say --task classification if its numbers are "
             "class scores"
             if one
-            else "several outputs, and not exactly one is known to be a distribution; say which "
-            "with --model-output and --task"
+            else "several outputs, and not exactly one is known to be a distribution; say with "
+            f"--task and --model-output which one is: {names}"
         )
 
 

@@ -36,7 +36,7 @@ def scored_samples(
     labels = None
     if graded:
         assert batch.labels is not None, "there are answers"
-        labels = as_classes(np.asarray(batch.labels), original.shape[-1])
+        labels = as_classes(np.asarray(batch.labels), original.shape[-1], batch.indices)
     return score_rows(original, compressed, source.kinds, batch.indices, labels=labels)
 
 
@@ -66,7 +66,8 @@ def scored_tokens(
         following = np.full((samples, length), NO_ANSWER, dtype=np.int64)
         following[:, :-1] = tokens[:, 1:]
         places = np.flatnonzero(following != NO_ANSWER)
-        labels, owners = as_classes(following.ravel()[places], words), owners[places]
+        owners = owners[places]
+        labels = as_classes(following.ravel()[places], words, owners)
     return score_rows(
         original.reshape(-1, words),
         compressed.reshape(-1, words),

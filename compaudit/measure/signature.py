@@ -21,6 +21,7 @@ from compaudit.data.base import (
     feeds_for,
 )
 from compaudit.data.labels import find_answers, read_labels
+from compaudit.data.lookups import lookup_bounds
 from compaudit.data.open import open_data
 from compaudit.data.synthetic import SAMPLES, invent_inputs
 from compaudit.errors import RequestError
@@ -81,6 +82,11 @@ class Samples:
     def labels(self) -> str | None:
         """The name of the array of right answers; None where there is none."""
         return None if self.answers is None else self.answers.array
+
+    @property
+    def mask(self) -> str | None:
+        """The name of the array that says which right answers count; None where all do."""
+        return None if self.answers is None else self.answers.mask
 
     def labels_of(self, start: int, stop: int) -> NDArray[Any] | None:
         """The right answers of these samples, as `read_labels` gives them."""
@@ -213,13 +219,24 @@ def require_labels(config: Config, samples: Samples) -> None:
 
 def feeds_of(signature: Signature, samples: Samples) -> tuple[Feed, ...]:
     """Which array feeds which input of one model. Raises RequestError where they do not fit."""
-    return feeds_for(
+    feeds = feeds_for(
         signature.inputs,
         samples.inputs,
         signature.options.map_input,
         signature.model,
         samples.dataset.left_out,
+        samples.dataset.reshaping,
     )
+    read = signature.read
+    bounds = lookup_bounds(read.graph, read) if read is not None and read.graph else {}
+    return tuple(_bounded(feed, bounds.get(feed.input)) for feed in feeds)
+
+
+def _bounded(feed: Feed, known: range | None) -> Feed:
+    """With the numbers that the model looks up, where it does."""
+    if known is None:
+        return feed
+    return msgspec.structs.replace(feed, lowest=known.start, highest=known.stop - 1)
 
 
 def sizes_of_one_sample(

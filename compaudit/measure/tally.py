@@ -250,7 +250,11 @@ class EvaluationTally:
             return self._embeddings.result()
         if self.recipe.question.task != "embedding":
             return None, []
-        reason = "the models have several outputs; say which holds the vectors with --model-output"
+        names = ", ".join(repr(pair.original) for pair in self.recipe.pairs)
+        reason = (
+            "the models have several outputs; say which holds the vectors with --model-output: "
+            f"{names}"
+        )
         return None, [Skipped(metric="divergence.embeddings", reason=reason)]
 
     def _why_missing(self) -> dict[str, str]:

@@ -35,6 +35,11 @@ def dicts():
     return [{"input": INPUTS.tolist(), "labels": LABELS.tolist()}]
 
 
+def leaving():
+    yield INPUTS[:10], LABELS[:10]
+    raise SystemExit(0)
+
+
 def endless():
     for _ in itertools.count():
         yield INPUTS[:10], LABELS[:10]
@@ -148,6 +153,7 @@ def _write_labels(folder: Path) -> None:
         "text_labels": labels.astype("U3"),
         "fractions": labels + 0.5,
         "negative": labels - 1,
+        "too_large": np.where(np.arange(SAMPLES) == 11, 3, labels),
         "targets": targets,
         "nan_targets": some_nan,
         "other_targets": targets[:, :2],
@@ -228,6 +234,17 @@ def _write_tokens(folder: Path) -> None:
     lengths = random.integers(5, 30, 24)
     lines = [{"input_ids": random.integers(0, 12, length).tolist()} for length in lengths]
     (folder / "words.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    lines[17]["input_ids"][3] = 12
+    (folder / "foreign_words.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines), "utf-8"
+    )
+    few = _model(
+        [helper.make_node("Gather", ["table", "input_ids"], ["logits"])],
+        {"table": table[:10]},
+        ("input_ids", TensorProto.INT64, ["N", "tokens"]),
+        ["N", "tokens", 12],
+    )
+    (folder / "words_cut.onnx").write_bytes(few.SerializeToString())
 
 
 def _write_logarithms(folder: Path) -> None:

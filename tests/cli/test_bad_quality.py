@@ -34,6 +34,11 @@ REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
         "did not end within 4.00 s",
         "--limit",
     ),
+    "ends the process": (
+        ("--data", "loaders:leaving"),
+        "exit status 0 while yielding samples; 10 samples",
+        "in the function",
+    ),
     "yields nothing": (("--data", "loaders:yielding_nothing"), "yielding_nothing", ""),
     "returns nothing": (("--data", "loaders:returning_nothing"), "returned nothing", "yield"),
     "yields text": (("--data", "loaders:text"), "text in 'review'", "numbers"),
@@ -84,6 +89,16 @@ BROKEN: dict[str, tuple[tuple[str, ...], str, str]] = {
         ("--data", "negative.npz"),
         "is -1, and no class is negative",
         "start at 0",
+    ),
+    "a class too many": (
+        ("--data", "too_large.npz"),
+        "the label 3 of sample 11 is none of the models' 3 classes, 0 to 2",
+        "start at 0",
+    ),
+    "one-hot fractions": (
+        ("--data", "one_hot.npz"),
+        "one-hot: a single 1 in every row",
+        "--task regression",
     ),
     "targets that are NaN": (("--data", "nan_targets.npz"), "NaN", "no right answer"),
     "targets of another size": (
@@ -142,6 +157,24 @@ def test_what_the_models_show(outcomes: dict[str, Outcome], name: str) -> None:
     report = outcomes[name].broke(said, code=2, hint=hint)
     assert report["accuracy"] is None
     assert report["alpha"]["parameters"] == 1
+
+
+@pytest.mark.parametrize(
+    ("models", "data", "said"),
+    [
+        (("words.onnx", "words_small.onnx"), "foreign_words.jsonl", "in sample 17, is 12"),
+        (("words.onnx", "words_cut.onnx"), "words.jsonl", "table of 10 rows, 0 to 9"),
+    ],
+)
+def test_tokens_of_another_vocabulary(
+    run: Run, quality_files: Path, models: tuple[str, str], data: str, said: str
+) -> None:
+    """Row 12 of a table of twelve words, 0 to 11; and a model that lost its last two words."""
+    options = ("--data", data, "--task", "causal-lm", "--only", "divergence,accuracy", "--json")
+    outcome = run("compare", *models, *options)
+    report = outcome.broke(said, code=2, hint="vocabulary")
+    assert report["error"]["code"] == "data-out-of-range"
+    assert report["error"]["model"].endswith(models["cut" in models[1]])
 
 
 def test_images_that_do_not_decode_are_left_out_and_named(run: Run, quality_files: Path) -> None:

@@ -61,6 +61,20 @@ def test_images_with_their_classes(run: Run, quality_files: Path) -> None:
     assert all("/" in sample["name"] for sample in report["worst"])
 
 
+def test_what_the_data_holds_beside_is_named(run: Run, quality_files: Path, tmp_path: Path) -> None:
+    inputs = np.load(quality_files / "data.npz")
+    np.savez(tmp_path / "other_name.npz", features=inputs["input"], labels=inputs["labels"])
+    np.savez(tmp_path / "more.npz", **inputs, ids=np.arange(len(inputs["labels"])))
+    for name, note in (
+        ("other_name.npz", "features: feeds the input 'input' of both models"),
+        ("more.npz", "ids: left out, no model takes an input of that name"),
+    ):
+        data = ("--data", str(tmp_path / name))
+        assert run(*PAIR, *data).done()["data"]["notes"] == [note]
+        table = run(*PAIR[:-1], *data).stdout
+        assert note in " ".join(table.split())
+
+
 def test_values_that_were_converted_are_noted(run: Run, quality_files: Path) -> None:
     """JSON has no float32; the model wants it."""
     report = run(*PAIR, "--data", "good.jsonl").done()

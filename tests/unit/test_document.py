@@ -28,9 +28,9 @@ def samples(tmp_path: Path) -> Samples:
 
 
 def pair(original: str, compressed: str) -> Pair:
-    """Two models that take `image` as these types."""
+    """Two models with an input `image` of these types."""
     sides = (
-        Side(name, Source(name, "onnx"), feeds=(Feed("x", "image", dtype, None),))  # type: ignore[arg-type]
+        Side(name, Source(name, "onnx"), feeds=(Feed("image", "image", dtype, None),))  # type: ignore[arg-type]
         for name, dtype in (("original", original), ("compressed", compressed))
     )
     return Pair(*sides)
@@ -93,6 +93,32 @@ def test_columns_that_hold_no_numbers_are_named(tmp_path: Path) -> None:
     )
     assert data.labels is None
     assert data.notes == ["caption: left out, it holds string"]
+
+
+def test_an_array_that_feeds_an_input_of_another_name_is_named(samples: Samples) -> None:
+    sides = pair("float64", "float64")
+    sides.compressed.feeds = (Feed("x", "image", "float64", None),)
+    notes = data_of(samples, sides, {}, CONFIG).notes
+    assert notes == ["image: feeds the input 'x' of the compressed model"]
+    sides.original.feeds = sides.compressed.feeds
+    notes = data_of(samples, sides, {}, CONFIG).notes
+    assert notes == ["image: feeds the input 'x' of both models"]
+
+
+def test_an_array_that_feeds_nothing_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, image=np.zeros((3, 2)), ids=np.arange(3), labels=np.arange(3))
+    request = DataRequest(uri=str(path))
+    given = Samples(request, open_data(request), Answers("labels"))
+    sides = pair("float64", "float64")
+    notes = data_of(given, sides, {}, CONFIG).notes
+    assert notes == ["ids: left out, no model takes an input of that name"]
+    # What says which tokens count is read, though no model takes it.
+    masked = Samples(request, open_data(request), Answers("labels", mask="ids"))
+    assert data_of(masked, sides, {}, CONFIG).notes == []
+    # Of a model that did not load nobody knows what it takes.
+    sides.compressed.feeds = None
+    assert data_of(given, sides, {}, CONFIG).notes == []
 
 
 def test_accuracy_says_how_many_samples_it_does_not_speak_of() -> None:

@@ -87,6 +87,13 @@ def returns_nothing():
 def returns_a_dict():
     return rows(0, 4)
 
+class Split:
+    def iter(self, batch_size):
+        return iter([])
+
+def returns_splits():
+    return {"test": Split(), "train": Split()}
+
 def returns_an_array():
     return np.zeros((4, 3))
 
@@ -241,6 +248,7 @@ def test_sequences_of_different_lengths(here: Path) -> None:
         ("wants_arguments", "function-failed", "missing 1 required", "without arguments"),
         ("returns_nothing", "not-batches", "returned nothing", "yield"),
         ("returns_a_dict", "not-batches", "returned a dict", "yield"),
+        ("returns_splits", "not-batches", "a dict, not", "['test'].iter(batch_size=64)"),
         ("returns_an_array", "not-batches", "returned a ndarray", "yield"),
         ("returns_a_pair", "not-batches", "returned a tuple", "yield"),
         ("other_names", "bad-batch", "batch 2 of loaders:other_names holds 'x', and", "same"),
@@ -250,8 +258,13 @@ def test_sequences_of_different_lengths(here: Path) -> None:
         ("text", "bad-batch", "text in 'name'", "numbers"),
         ("single_rows", "bad-batch", "single value in 'label'", "iter(batch_size=64)"),
         ("no_room", "data-not-kept", "after 20 of them: File too large", "TMPDIR"),
-        ("crashing", "data-crashed", "SIGSEGV while yielding samples; 4 samples", ""),
-        ("leaving", "data-crashed", "exit status 3 while yielding samples; 4 samples", ""),
+        (
+            "crashing",
+            "data-crashed",
+            "SIGSEGV while yielding samples; 4 samples",
+            "in the function",
+        ),
+        ("leaving", "data-crashed", "exit status 3 while yielding samples; 4 samples", "Python"),
         ("no_such", "function-missing", "loaders:no_such: loaders has no no_such", "check"),
     ],
 )

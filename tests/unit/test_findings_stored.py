@@ -307,9 +307,39 @@ def test_an_output_that_is_one_number() -> None:
 def test_probabilities_of_zero_are_in_order_in_float16() -> None:
     """What is below 6e-8 is zero there, and a thousand classes mostly are."""
     clipped = {"logits": (ends(1, 1, lowest=1e-30, highest=1), ends(6000, 2, lowest=0, highest=1))}
-    assert only(extremes=clipped).code == "CA412"
+    assert {finding.code for finding in found(extremes=clipped)} == {"CA412", "CA413"}
     kinds = msgspec.structs.replace(
         REPORT.divergence.scores, original="probabilities", compressed="probabilities"
     )
     probabilities = msgspec.structs.replace(REPORT.divergence, scores=kinds)
     assert found(extremes=clipped, divergence=probabilities) == []
+
+
+# ------------------------------------------------------- CA413, numbers from 0 to 1 as logits
+
+
+def test_sigmoids_are_read_as_logits() -> None:
+    """Of three classes that are decided each for itself, the shares do not sum to one."""
+    between = {"logits": (ends(1, 1, lowest=0.01, highest=0.99), ends(1, 1, lowest=0, highest=1))}
+    finding = only(extremes=between)
+    assert (finding.code, finding.severity) == ("CA413", "warning")
+    assert "the output 'logits' of both models lie between 0 and 1" in finding.detail
+    one = {"logits": (ends(1, 1), ends(1, 1, lowest=0, highest=1))}
+    assert "of the compressed model lie" in only(extremes=one).detail
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "logits before the softmax"])
+def test_what_was_read_as_probabilities_is_in_order(kind: str) -> None:
+    between = {"logits": (ends(1, 1, lowest=0, highest=1), ends(1, 1, lowest=0, highest=1))}
+    kinds = msgspec.structs.replace(REPORT.divergence.scores, original=kind, compressed=kind)
+    read = msgspec.structs.replace(REPORT.divergence, scores=kinds)
+    assert found(extremes=between, divergence=read) == []
+
+
+def test_numbers_beyond_0_and_1_may_be_logits() -> None:
+    for lowest, highest in ((-0.01, 0.9), (0.0, 1.01), (0.5, 0.5)):
+        some = ends(1, 1, lowest=lowest, highest=highest)
+        assert found(extremes={"logits": (some, some)}) == []
+    # Another output than that with the class scores.
+    other = ends(1, 1, lowest=0, highest=1)
+    assert found(extremes={"boxes": (other, other)}) == []

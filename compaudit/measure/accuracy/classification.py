@@ -12,6 +12,7 @@ from compaudit.measure.accuracy.by_class import HitsByClass
 from compaudit.measure.accuracy.calibration import CalibrationErrors
 from compaudit.measure.accuracy.custom import bare_accuracy
 from compaudit.measure.accuracy.labels import as_classes
+from compaudit.measure.accuracy.output import which_output
 from compaudit.measure.accuracy.paired import PairedHits, PairedScores
 from compaudit.measure.scored import Scored
 from compaudit.results import Accuracy, Flips, Skipped
@@ -44,12 +45,12 @@ class ClassificationMeter:
         if scored is None:
             raise RequestError(
                 "the labels are classes, and no single output holds class scores for each sample",
-                hint="say which output does with --model-output, or give the --task",
+                hint=which_output(batch, "class scores", dimensions=2) + ", or give another --task",
                 code="no-class-output",
                 stage="evaluate",
             )
         assert scored.labels is not None, "accuracy is measured with labels only"
-        labels = as_classes(scored.labels, scored.classes)
+        labels = as_classes(scored.labels, scored.classes, scored.samples)
         self._classes = scored.classes
         original, compressed = (
             model.predicted == labels for model in (scored.original, scored.compressed)

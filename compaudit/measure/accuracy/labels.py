@@ -29,6 +29,7 @@ def choose_task(task: Task, samples: Samples) -> Task:
     if task in ("embedding", "causal-lm"):
         return task
     total, start = samples.dataset.samples, 0
+    one_hot = task == "auto"
     while start < total:
         stop = samples.dataset.uniform(start, min(start + _CHUNK, total))
         labels = samples.labels_of(start, stop)
@@ -38,48 +39,66 @@ def choose_task(task: Task, samples: Samples) -> Task:
                 f"there are {start + len(labels)} labels for {total} samples",
                 "give one label for each sample",
             )
+        one_hot = one_hot and _is_one_hot(labels)
         if task == "auto":
             task = "classification" if labels.dtype.kind in "iu" else "regression"
         match task:
             case "classification":
                 # Where samples could not be read, the others' places are not known here.
-                _check_classes(labels, None if samples.dataset.broken else start)
+                places = None if samples.dataset.broken else np.arange(start, stop)
+                _check_classes(labels, places)
             case "regression":
                 _check_numbers(labels)
         start = stop
+    if one_hot and total:
+        raise _refused(
+            "the labels are one-hot: a single 1 in every row, among zeros",
+            "one-hot labels become indices with labels.argmax(axis=1); if they are numbers to "
+            "predict, say --task regression",
+        )
     return task
 
 
-def as_classes(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
+def as_classes(
+    labels: NDArray[Any], classes: int, samples: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """Labels as places in the models' scores, from 0 to `classes` − 1.
+
+    Args:
+        labels: one for each row of scores.
+        classes: how many the models have.
+        samples: the sample of each label, for errors.
 
     Raises:
         RequestError: a label is none of the classes.
     """
-    _check_classes(labels, None)
-    check_range(labels, classes)
+    _check_classes(labels, samples)
+    check_range(labels, classes, samples)
     return labels.astype(np.int64)
 
 
-def check_range(labels: NDArray[Any], classes: int) -> None:
-    """Whether whole numbers are classes of the models.
+def check_range(
+    labels: NDArray[Any], classes: int, samples: NDArray[np.int64] | None = None
+) -> None:
+    """Whether whole numbers are classes of the models; arguments as in `as_classes`.
 
     Raises:
         RequestError: one is negative or too large.
     """
-    wrong = labels[(labels < 0) | (labels >= classes)]
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
+        place = int(wrong[0])
         raise RequestError(
-            f"the label {int(wrong[0])} is none of the models' {classes} classes, 0 to "
-            f"{classes - 1}",
+            f"the label {int(labels[place])}{_of(samples, place)} is none of the models' {classes} "
+            f"classes, 0 to {classes - 1}",
             hint="labels are class indices that start at 0; check how they were made",
             code="labels-out-of-range",
             stage="evaluate",
         )
 
 
-def _check_classes(labels: NDArray[Any], start: int | None) -> None:
-    """Whether these are class indices; `start` is the sample of the first, where it is known."""
+def _check_classes(labels: NDArray[Any], samples: NDArray[np.int64] | None) -> None:
+    """Whether these are class indices; `samples` has the sample of each, where it is known."""
     if labels.ndim != 1 or labels.dtype.kind not in "fiu":
         raise _refused(
             f"the labels are {_described(labels)}, and classification wants one class index a "
@@ -89,24 +108,24 @@ def _check_classes(labels: NDArray[Any], start: int | None) -> None:
             else "save whole numbers, labels.astype(int), or say --task regression",
         )
     if labels.dtype.kind == "f":
-        _check_whole(labels, start)
+        _check_whole(labels, samples)
     if labels.dtype.kind != "u" and (negative := np.flatnonzero(labels < 0)).size:
         place = int(negative[0])
         if labels[place] == NO_ANSWER:
             raise _refused(
-                f"the label{_of(start, place)} is {NO_ANSWER}, which says that there is no right "
+                f"the label{_of(samples, place)} is {NO_ANSWER}, which says that there is no right "
                 "answer",
                 "leave such samples out of the data",
             )
         raise RequestError(
-            f"the label{_of(start, place)} is {int(labels[place])}, and no class is negative",
+            f"the label{_of(samples, place)} is {int(labels[place])}, and no class is negative",
             hint="labels are class indices that start at 0; check how they were made",
             code="labels-out-of-range",
             stage="data",
         )
 
 
-def _check_whole(labels: NDArray[Any], start: int | None) -> None:
+def _check_whole(labels: NDArray[Any], samples: NDArray[np.int64] | None) -> None:
     """Whether floating-point labels are whole numbers."""
     # NaN and infinity are no numbers of classes either.
     with np.errstate(invalid="ignore"):
@@ -114,12 +133,20 @@ def _check_whole(labels: NDArray[Any], start: int | None) -> None:
     if len(wrong):
         place = int(wrong[0])
         raise _refused(
-            f"the label{_of(start, place)} is {labels[place]:g}, which is no whole number, and so "
-            "no class",
+            f"the label{_of(samples, place)} is {labels[place]:g}, which is no whole number, and "
+            "so no class",
             "leave out the samples that have no right answer"
             if not np.isfinite(labels[place])
             else "save class indices, or say --task regression",
         )
+
+
+def _is_one_hot(labels: NDArray[Any]) -> bool:
+    """Whether fractions may be classes after all: in each row one is 1, and the others are 0."""
+    if labels.ndim != 2 or labels.shape[1] < 2 or labels.dtype.kind != "f":
+        return False
+    ones = labels == 1
+    return bool((ones | (labels == 0)).all() and (ones.sum(axis=1) == 1).all())
 
 
 def _check_numbers(labels: NDArray[Any]) -> None:
@@ -136,12 +163,13 @@ def _check_numbers(labels: NDArray[Any]) -> None:
         )
 
 
-def _of(start: int | None, place: int) -> str:
-    return "" if start is None else f" of sample {start + place}"
+def _of(samples: NDArray[np.int64] | None, place: int) -> str:
+    return "" if samples is None else f" of sample {int(samples[place])}"
 
 
 def _described(labels: NDArray[Any]) -> str:
-    return f"{labels.dtype} of shape {labels.shape}"
+    kind = "text" if labels.dtype.kind in "USTO" else labels.dtype
+    return f"{kind} of shape {labels.shape}"
 
 
 def _refused(message: str, hint: str) -> RequestError:

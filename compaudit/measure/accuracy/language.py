@@ -11,6 +11,7 @@ from compaudit.errors import RequestError
 from compaudit.measure.accuracy.base import Subject
 from compaudit.measure.accuracy.custom import bare_accuracy
 from compaudit.measure.accuracy.labels import check_range
+from compaudit.measure.accuracy.output import which_output
 from compaudit.measure.accuracy.tokens import ProbabilityChanges, TokenHits, TokenLosses
 from compaudit.measure.divergence import as_estimate
 from compaudit.measure.scored import ModelRows, Scored
@@ -61,12 +62,12 @@ class LanguageMeter:
         if scored is None:
             raise RequestError(
                 "no single output holds scores of the next token at every position",
-                hint="say which output holds the logits with --model-output",
+                hint=which_output(batch, "scores of tokens", dimensions=3),
                 code="no-token-output",
                 stage="evaluate",
             )
         assert scored.labels is not None, "accuracy is measured with labels only"
-        check_range(scored.labels, scored.classes)
+        check_range(scored.labels, scored.classes, scored.samples)
         self._sequences += len(batch.indices)
         self._classes = max(self._classes, scored.classes)
         self._blocks += len(np.unique(scored.samples))

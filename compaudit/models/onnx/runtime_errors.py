@@ -123,7 +123,10 @@ def run_error(error: BaseException) -> CompauditError:
         )
     return MeasurementError(
         f"the model failed: {reason}",
-        hint="try other inputs, or another --device",
+        hint="a number that it is fed, such as a token id, may be beyond a table of the model: "
+        "check --data against its vocabulary"
+        if "element out of data bounds" in message
+        else "try other inputs, or another --device",
         code="model-failed",
     )
 

@@ -18,12 +18,13 @@ __all__ = ["failure"]
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 _GUARDS = ("Guard failed", "Expected input at")
+_NOT_IN_TABLE = "index out of range in self"
 # What layers say to an input of another size, rank or kind of number than theirs.
 _MISFIT = re.compile(
     r"shapes cannot be multiplied|expected input\[|expected input with shape|input to conv"
     r"|expected \S+D input|should contain \d+ elements|must be equal to input_size"
-    r"|must match the size of tensor|is invalid for input of size|index out of range in self"
-    r"|one of the following scalar types"
+    r"|must match the size of tensor|is invalid for input of size"
+    rf"|{_NOT_IN_TABLE}|one of the following scalar types"
 )
 
 
@@ -53,7 +54,10 @@ def failure(source: Source, error: Exception, stage: str) -> CompauditError:
     if isinstance(error, RuntimeError | ValueError | IndexError) and _MISFIT.search(text[:300]):
         return RequestError(
             f"the inputs do not fit {source.spec}: {first_line(error)}",
-            hint="say which it takes, as in --input-shape NAME=1x3x224x224, or give data of its "
+            hint="a number that it is fed, such as a token id, is beyond a table of the model: "
+            "check --data against its vocabulary"
+            if _NOT_IN_TABLE in text
+            else "say which it takes, as in --input-shape NAME=1x3x224x224, or give data of its "
             "own with --data",
             code="inputs-do-not-fit",
             model=source.spec,

@@ -99,6 +99,22 @@ def test_other_files_and_hidden_ones_are_ignored(tmp_path: Path) -> None:
     data = opened(folder)
     assert data.samples == 1
     assert data.classes == ("cat",)
+    assert data.notes == (
+        "2 files are not called as images are, and left out: labels.csv, cat/a.xml",
+    )
+
+
+def test_the_first_of_many_other_files_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    put(folder / "cat" / "a.png")
+    assert opened(folder).notes == ()
+    (folder / "cat" / "a.heic").touch()
+    assert opened(folder).notes == ("1 file is not called as images are, and left out: cat/a.heic",)
+    for place in range(4):
+        (folder / "cat" / f"b{place}.heic").touch()
+    (notes,) = opened(folder).notes
+    assert notes.startswith("5 files are not called as images are")
+    assert notes.endswith("and 2 more")
 
 
 def test_images_beside_classes_are_refused(tmp_path: Path) -> None:
@@ -373,6 +389,7 @@ def test_a_broken_image_is_left_out_and_told(tmp_path: Path, name: str) -> None:
     ((index, reason),) = data.broken.items()
     assert data.name_of(index) == f"cat/{name}"
     assert reason
+    assert (reason == "it is empty") == (name == "empty.png")
     assert str(tmp_path) not in reason
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from compaudit.data.base import DataRequest, SyntheticInput
+from compaudit.data.lookups import lookup_bounds
 from compaudit.data.open import open_data
 from compaudit.data.synthetic import SyntheticDataset, invent_inputs
 from compaudit.errors import RequestError
@@ -164,6 +165,21 @@ def test_a_length_without_a_sequence_is_any_number() -> None:
     assert invented(Value("length", "float32", ("N",))).high == 1
 
 
+@pytest.mark.parametrize(
+    ("shape", "example"),
+    [
+        (("N", "length"), "x=1x128,"),
+        (("N", 3, "height", "width"), "x=1x3x224x224,"),
+        ((4, "height", 80), "x=4x128x80,"),
+        (None, "x=1x3x224x224,"),
+    ],
+)
+def test_the_hint_gives_sizes_of_this_input(
+    shape: tuple[int | str, ...] | None, example: str
+) -> None:
+    assert example in refusal(Value("x", "float32", shape)).hint
+
+
 # ----------------------------------------------------------------------------- embedding bounds
 
 
@@ -230,6 +246,15 @@ def test_ids_stay_inside_the_table(
 ) -> None:
     made_up = invented(Value("ids", "int64", ("N", 4)), read=lookup_model(*nodes, **tables))
     assert (made_up.low, made_up.high) == (0.0, bound)
+
+
+def test_onnx_counts_negative_indices_from_the_end_and_pytorch_has_none() -> None:
+    onnx = lookup_model(node("Gather", "t", "ids"), t=(30, 8))
+    torch = lookup_model(node("aten.embedding.default", "t", "ids"), t=(30, 8))
+    assert onnx.graph is not None
+    assert torch.graph is not None
+    assert lookup_bounds(onnx.graph, onnx) == {"ids": range(-30, 30)}
+    assert lookup_bounds(torch.graph, torch) == {"ids": range(30)}
 
 
 def test_ids_stay_inside_their_type() -> None:

@@ -55,6 +55,43 @@ def test_broken_samples_are_left_out_and_nothing_is_made_of_none() -> None:
     assert data.broken == dict.fromkeys([4, 6, 8, 9], "it is torn")
 
 
+# ------------------------------------------------------------------- numbers that are looked up
+
+
+def test_a_number_that_the_model_does_not_have_is_named_with_its_sample() -> None:
+    """Of ids 0 to 9, each sample's own, a table of 7 rows has none for the samples from 7 on."""
+    feeds = (Feed("tokens", "ids", "int64", None, -7, 6),)
+    assert feed_batch(Samples(), feeds, 0, 7)["tokens"].tolist() == list(range(7))
+    with pytest.raises(RequestError, match=r"7 rows, 0 to 6.* in sample 7, is 7$") as caught:
+        feed_batch(Samples(), feeds, 5, 10)
+    assert caught.value.code == "data-out-of-range"
+    assert "'ids'" in caught.value.message
+    assert "'tokens'" in caught.value.message
+    assert "vocabulary" in caught.value.hint
+
+
+def test_samples_that_cannot_be_read_do_not_shift_its_name() -> None:
+    feeds = (Feed("tokens", "ids", "int64", None, 0, 6),)
+    with pytest.raises(RequestError, match=r"in sample 8, is 8$"):
+        feed_batch(Samples(bad=[6, 7]), feeds, 5, 10)
+    with pytest.raises(RequestError, match=r"in sample 8, is 8$"):
+        first_batch(Samples(bad=[0, 7]), feeds, 10)
+
+
+def test_a_number_too_large_for_its_type_is_named_with_its_sample() -> None:
+    """The numbers of sample 3 are 6 and 7; scaled, only the second does not fit."""
+
+    class Large(Samples):
+        def batch(
+            self, start: int, stop: int, names: Collection[str] | None = None
+        ) -> dict[str, NDArray[Any]]:
+            return {"x": super().batch(start, stop, names)["x"] * 1e4}
+
+    with pytest.raises(RequestError, match=r"in sample 3, is 70000\.0$") as caught:
+        feed_batch(Large(), (Feed("input", "x", "float16", None),), 2, 5)
+    assert caught.value.code == "data-out-of-range"
+
+
 # -------------------------------------------------------------------------------- first_batch
 
 FIRST = (Feed("i", "ids", "int64", None),)

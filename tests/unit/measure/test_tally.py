@@ -388,6 +388,20 @@ def test_what_a_task_needs_and_no_single_output_has(
         tallied(Question(task=task, graded=True), outputs, outputs, labels)
     assert caught.value.code == code
     assert "--model-output" in caught.value.hint
+    assert "'boxes'" in caught.value.hint
+    assert "'masks'" in caught.value.hint
+
+
+def test_outputs_that_can_hold_what_is_missing_are_named() -> None:
+    scores = np.eye(3, dtype=np.float32)[np.arange(SAMPLES) % 3]
+    outputs = {"boxes": np.zeros((SAMPLES, 2, 3, 4)), "first": scores, "second": scores}
+    labels = np.zeros(SAMPLES, int)
+    with pytest.raises(RequestError) as caught:
+        tallied(Question(task="classification", graded=True), outputs, outputs, labels)
+    assert "with --model-output: 'first', 'second'" in caught.value.hint
+    _, why = divergence_of(tallied(Question(task="embedding"), outputs, outputs))
+    assert why["divergence.embeddings"].endswith("'boxes', 'first', 'second'")
+    assert why["divergence.kl"].endswith("'boxes', 'first', 'second'")
 
 
 def test_vectors_of_other_lengths() -> None:

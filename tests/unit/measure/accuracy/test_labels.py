@@ -87,6 +87,18 @@ def test_one_hot_labels() -> None:
     assert "argmax" in refused("auto", np.eye(4, dtype=np.int64)).hint
 
 
+def test_one_hot_fractions_are_a_question() -> None:
+    """Nobody said that they are classes, and to predict them as numbers is hardly what is meant."""
+    error = refused("auto", np.eye(4, dtype=np.float32))
+    assert "one-hot" in error.message
+    assert "argmax" in error.hint
+    assert "--task regression" in error.hint
+    assert chosen("regression", np.eye(4, dtype=np.float32)) == "regression"
+    # Two of a row, or none, or a single column, are no classes.
+    for labels in ([[1.0, 1.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 1.0]], [[1.0], [1.0]]):
+        assert chosen("auto", labels) == "regression"
+
+
 def test_labels_without_an_answer() -> None:
     error = refused("classification", [0, 1, -100, 2])
     assert "sample 2" in error.message
@@ -162,3 +174,5 @@ def test_labels_beyond_the_classes(label: int) -> None:
         with pytest.raises(RequestError, match=f"label {label} .* 10 classes, 0 to 9") as caught:
             check(np.array([0, label]), 10)
         assert caught.value.code == "labels-out-of-range"
+        with pytest.raises(RequestError, match=f"label {label} of sample 17 is none"):
+            check(np.array([0, label]), 10, np.array([5, 17]))

@@ -181,6 +181,7 @@ def test_a_node_that_fails_is_not_the_inputs_fault(kit) -> None:
     with pytest.raises(MeasurementError, match="out of data bounds") as caught:
         kit.load(path).run({"x": np.ones(2, np.float32), "i": np.array([9])})
     assert caught.value.code == "model-failed"
+    assert "vocabulary" in caught.value.hint
 
 
 # ------------------------------------------------------------------------------- loading

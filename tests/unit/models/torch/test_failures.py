@@ -34,7 +34,6 @@ def raised(call: Callable[[], object]) -> Exception:
         lambda: nn.BatchNorm2d(7)(ROW),
         lambda: nn.GRU(7, 3)(ROW),
         lambda: nn.Embedding(5, 2)(ROW),
-        lambda: nn.Embedding(5, 2)(torch.tensor([7])),
         lambda: ROW + torch.zeros(1, 7),
         lambda: ROW.reshape(2, 3),
     ],
@@ -47,6 +46,13 @@ def test_a_layer_that_gets_other_sizes_is_a_request_that_does_not_fit(
     assert error.code == "inputs-do-not-fit"
     assert "the inputs do not fit net.py:net: " in error.message
     assert "--input-shape" in error.hint
+
+
+def test_an_index_beyond_a_table_points_at_the_data() -> None:
+    error = failure(SOURCE, raised(lambda: nn.Embedding(5, 2)(torch.tensor([7]))), "run")
+    assert isinstance(error, RequestError)
+    assert error.code == "inputs-do-not-fit"
+    assert "vocabulary" in error.hint
 
 
 @pytest.mark.parametrize(
