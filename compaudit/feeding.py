@@ -24,15 +24,13 @@ from compaudit.pair import Pair, Side
 from compaudit.progress import Progress
 from compaudit.units import format_seconds
 from compaudit.workers.limits import Limits
-from compaudit.workers.wording import cause_of_death
+from compaudit.workers.wording import LAST_WORDS
 from compaudit.workers.worker import Worker
 from compaudit.workers.workspace import admit_user_modules
 
 __all__ = ["choose_inputs", "match_inputs", "open_given", "run_of"]
 
 _STAGE = "yielding samples"
-_BLAMES_MODEL = cause_of_death(0, "")[1]
-"""The hint for a worker that died without a word; here it holds no model."""
 
 
 def open_given(config: Config, limits: Limits, folder: str, progress: Progress) -> Samples | None:
@@ -134,7 +132,7 @@ def _spool(function: str, folder: Path, limit: int | None, limits: Limits) -> No
         hint = error.hint
         if error.code == "out-of-memory":
             hint = "raise --memory-limit, or yield smaller batches"
-        elif hint == _BLAMES_MODEL:
+        elif error.code == "crashed" and not hint.startswith(LAST_WORDS):
             hint = (
                 "the fault is in the function or in a library that it uses: go through what it "
                 "yields in Python, without compaudit"

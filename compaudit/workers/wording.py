@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import signal
 
-__all__ = ["cause_of_death", "doing", "memory_hint"]
+__all__ = ["LAST_WORDS", "cause_of_death", "doing", "memory_hint"]
+
+LAST_WORDS = "its last words: "
+"""How a hint begins that has them."""
+
 
 _STAGES = {
     "read": "being read",
@@ -38,7 +42,7 @@ def cause_of_death(status: int | None, last_words: str) -> tuple[str, str]:
         status: the exit status, negative for a signal; None for a process that still ran.
         last_words: the last line it wrote.
     """
-    hint = f"its last words: {last_words}" if last_words else ""
+    hint = f"{LAST_WORDS}{last_words}" if last_words else ""
     hint = hint or "the fault is in the model or in what runs it"
     if status is None:
         return "closed its connection", hint
