@@ -22,6 +22,7 @@ from compaudit.unmeasured import unmeasured
 __all__ = ["document_of", "timed_models"]
 
 _NEVER_RUN_ONCE = "bench times many inferences; compare and rank measure the first"
+_NEVER_COUNTED = "bench counts no operations; compare, rank and inspect do"
 _TIMED_BY_SETTING = "what it takes at each setting is in settings"
 
 
@@ -93,7 +94,7 @@ def document_of(
     skipped: list[Skipped] = []
     for place, (subject, result) in enumerate(zip(subjects, counted, strict=True)):
         where = f"models[{place}]"
-        skipped += unmeasured(where, result, subject.side, _NEVER_RUN_ONCE)
+        skipped += unmeasured(where, result, subject.side, _NEVER_RUN_ONCE, _NEVER_COUNTED)
         skipped.append(Skipped(metric=f"{where}.latency", reason=_TIMED_BY_SETTING))
     for place, one in enumerate(settings):
         skipped += [

@@ -13,8 +13,18 @@ if TYPE_CHECKING:
 __all__ = ["unmeasured"]
 
 
-def unmeasured(prefix: str, result: ModelResult, side: Side, not_run: str) -> list[Skipped]:
-    """A reason for every figure of one model that is null."""
+def unmeasured(
+    prefix: str, result: ModelResult, side: Side, not_run: str, no_macs: str = ""
+) -> list[Skipped]:
+    """A reason for every figure of one model that is null.
+
+    Args:
+        prefix: where the model stands in the document.
+        result: its figures.
+        side: the model.
+        not_run: why it was not run, where it was not.
+        no_macs: why its operations were not counted, where nobody tried.
+    """
     uncounted = side.ledger.uncounted if side.ledger else "the model could not be read"
     counted = {
         "parameters": uncounted or "it has none",
@@ -24,7 +34,7 @@ def unmeasured(prefix: str, result: ModelResult, side: Side, not_run: str) -> li
         "entropy_bytes": "some values cannot be read",
         "entropy_bits_per_weight": uncounted
         or ("some values cannot be read" if result.parameters else "it has no parameters"),
-        "macs": _why_no_macs(side),
+        "macs": no_macs or _why_no_macs(side),
         "file_bytes": "a bare factory ships no file",
         "graph_bytes": "a bare factory ships no file",
         "sha256": "a bare factory ships no file",
@@ -57,4 +67,4 @@ def _why_no_memory(side: Side, not_run: str) -> dict[str, str]:
 def _why_no_macs(side: Side) -> str:
     if side.model is not None and side.model.graph is None:
         return "it holds tensors and no operators"
-    return "its operations are not known, or were not asked for"
+    return "its operations are not known"

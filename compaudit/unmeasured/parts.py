@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["unmeasured_parts"]
 
+_LEFT_OUT = "left out by --only or --skip"
 _NOT_TRACED = "the outputs inside of the models could not be compared"
 
 
@@ -35,12 +36,14 @@ def unmeasured_parts(
 
     def reason(measurement: str, otherwise: str) -> str:
         if measurement not in config.measurements:
-            return "left out by --only or --skip"
+            return _LEFT_OUT
         return died or otherwise
 
     skipped = []
     for side, result in zip(pair, (report.original, report.compressed), strict=True):
-        skipped += unmeasured(side.name, result, side, reason("memory", "it was not run"))
+        no_macs = "" if config.wants("macs") else _LEFT_OUT
+        not_run = reason("memory", "it was not run")
+        skipped += unmeasured(side.name, result, side, not_run, no_macs)
         if result.latency is None:
             why = reason("latency", "it was not timed")
             skipped.append(Skipped(metric=f"{side.name}.latency", reason=why))

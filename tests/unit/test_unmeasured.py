@@ -115,6 +115,18 @@ def test_memory_that_is_not_told(
     assert {told[f"original.{key}"] for key in keys} == {reason}
 
 
+def test_operations_that_nobody_counted() -> None:
+    report = canned.comparison()
+    original = msgspec.structs.replace(report.original, macs=None)
+    report = msgspec.structs.replace(
+        report, original=original, alpha=msgspec.structs.replace(report.alpha, macs=None)
+    )
+    sides = side("original"), side("compressed")
+    left_out = reasons(report, *sides, measurements=("size",))
+    assert left_out["original.macs"] == "left out by --only or --skip" == left_out["alpha.macs"]
+    assert reasons(report, *sides)["original.macs"] == "its operations are not known"
+
+
 # ------------------------------------------------------------------------- outputs and accuracy
 
 
