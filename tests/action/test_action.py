@@ -99,6 +99,7 @@ def test_the_reports_and_the_figures(ended: dict[str, Job]) -> None:
     assert FAILS in error
 
 
+@pytest.mark.slow
 def test_figures_of_accuracy_and_time_are_outputs(tmp_path: Path) -> None:
     """Of an audit that measured all; the figures are those of the canned report."""
     reports = tmp_path / "reports"
@@ -125,6 +126,7 @@ def test_figures_of_accuracy_and_time_are_outputs(tmp_path: Path) -> None:
     assert float(values["accuracy-top1-delta"]) == pytest.approx(-0.005)
 
 
+@pytest.mark.slow
 def test_the_page_is_written_when_asked_for(run_action: RunAction, tmp_path: Path) -> None:
     job = run_action({**PAIR, "html": "true", "reports": "the reports", "working-directory": "."})
     assert job.code == 0, job.log
@@ -298,6 +300,7 @@ def test_by_default_it_installs_its_own_checkout_with_onnx_only(run_action: RunA
     assert call["arguments"][-1] == f"{ROOT}[cpu]"
 
 
+@pytest.mark.slow
 def test_an_environment_of_its_own(run_action: RunAction, tmp_path: Path) -> None:
     """Without the input python there is one, and the tested versions are installed into it."""
     python3 = tmp_path / "programs" / "python3"

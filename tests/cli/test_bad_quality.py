@@ -211,6 +211,7 @@ def test_a_metric_that_is_nan_for_some_is_null_and_says_of_how_many(
     assert report["accuracy"]["top1"] is not None
 
 
+@pytest.mark.slow
 def test_a_spoiled_cache_is_made_again(run: Run, quality_files: Path, tmp_path: Path) -> None:
     where = {"XDG_CACHE_HOME": str(tmp_path)}
     command = (*PAIR, "--data", "data.npz", "--json")

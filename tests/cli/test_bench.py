@@ -31,6 +31,7 @@ def _model(batch: int | str) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+@pytest.mark.slow
 def test_a_model_that_takes_one_sample_leaves_the_other_the_rest(run: Run, models: Path) -> None:
     outcome = run(
         "bench", models / "any.onnx", models / "one.onnx", "--batch-size", "1,4",
@@ -52,6 +53,7 @@ def test_a_model_that_takes_one_sample_leaves_the_other_the_rest(run: Run, model
     assert reasons["settings[1].models[1].latency"] == alone[1]["reason"]
 
 
+@pytest.mark.slow
 def test_the_same_model_twice_and_a_saved_report(run: Run, models: Path, tmp_path: Path) -> None:
     saved = tmp_path / "bench.json"
     outcome = run(
@@ -62,6 +64,7 @@ def test_the_same_model_twice_and_a_saved_report(run: Run, models: Path, tmp_pat
     assert saved.read_bytes().startswith(b"{")
 
 
+@pytest.mark.slow
 def test_a_device_that_is_not_there_is_said_of_its_settings(run: Run, models: Path) -> None:
     outcome = run(
         "bench", models / "any.onnx", "--device", "cpu,cuda", "--time-budget", "1s", "--json"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import onnxruntime as ort
 import psutil
+import pytest
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -44,6 +45,7 @@ def test_the_table_has_every_part_and_nothing_of_the_noise(run: Run) -> None:
     assert "against itself" not in outcome.stdout
 
 
+@pytest.mark.slow
 def test_settings_of_thread_pools_are_shown_and_explained(run: Run) -> None:
     report = run("doctor", "--json", env={"OMP_NUM_THREADS": "1", "KMP_BLOCKTIME": "0"}).done()
     assert report["thread_settings"] == {"OMP_NUM_THREADS": "1", "KMP_BLOCKTIME": "0"}
@@ -52,6 +54,7 @@ def test_settings_of_thread_pools_are_shown_and_explained(run: Run) -> None:
     assert "--threads" in advice
 
 
+@pytest.mark.slow
 def test_fewer_cores_are_respected(run: Run) -> None:
     one = min(os.sched_getaffinity(0))
     report = run("doctor", "--json", before=lambda: os.sched_setaffinity(0, {one})).done()
@@ -60,6 +63,7 @@ def test_fewer_cores_are_respected(run: Run) -> None:
     assert any("one core" in text for text in report["advice"])
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_means_no_lock(run: Run) -> None:
     report = run("doctor", "--json", env={"XDG_RUNTIME_DIR": "/proc", "TMPDIR": "/proc"}).done()
     if report["timing_lock"] is None:

@@ -67,7 +67,9 @@ def test_inspect_runs_none_of_them(run: Run) -> None:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
 )
-@pytest.mark.parametrize("model", ["endless.onnx", "compressed.onnx"])
+@pytest.mark.parametrize(
+    "model", ["endless.onnx", pytest.param("compressed.onnx", marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_it_at_once(
     start: Start, quiet_folder: Path, number: signal.Signals, code: int, model: str
 ) -> None:

@@ -61,6 +61,7 @@ def test_images_with_their_classes(run: Run, quality_files: Path) -> None:
     assert all("/" in sample["name"] for sample in report["worst"])
 
 
+@pytest.mark.slow
 def test_what_the_data_holds_beside_is_named(run: Run, quality_files: Path, tmp_path: Path) -> None:
     inputs = np.load(quality_files / "data.npz")
     np.savez(tmp_path / "other_name.npz", features=inputs["input"], labels=inputs["labels"])
@@ -170,6 +171,7 @@ def test_so_many_of_the_worst_samples_are_listed(
     assert (reasons.get("worst") == "left out by --worst 0") == (listed == 0)
 
 
+@pytest.mark.slow
 def test_workers_and_the_cache_change_no_figure(
     run_all: RunAll, quality_files: Path, tmp_path: Path
 ) -> None:

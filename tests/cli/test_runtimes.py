@@ -42,6 +42,7 @@ def test_without_torch(run: Run, samples: Path, without: Any) -> None:
     assert {model["parameters"] for model in read["models"]} == {186_442}
 
 
+@pytest.mark.slow
 def test_without_onnx_runtime(run: Run, without: Any) -> None:
     hidden = without("onnxruntime")
     pair = ("compare", "original.onnx", "compressed.onnx", "--json")
@@ -54,6 +55,7 @@ def test_without_onnx_runtime(run: Run, without: Any) -> None:
     assert any("compaudit[cpu]" in line for line in advice)
 
 
+@pytest.mark.slow
 def test_an_exported_program_needs_trust_to_run_and_none_to_be_counted(
     run: Run, samples: Path
 ) -> None:
@@ -68,6 +70,7 @@ def test_an_exported_program_needs_trust_to_run_and_none_to_be_counted(
     _assert_same_network(trusted)
 
 
+@pytest.mark.slow
 def test_a_factory_in_a_file_with_its_weights(run: Run, samples: Path) -> None:
     spec = "sample_models/digits_net.py:digits_net@sample_models/digits.safetensors"
     data = ("--data", "sample_models/digits_test.npz")

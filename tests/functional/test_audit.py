@@ -51,7 +51,9 @@ def labels() -> NDArray[np.int64]:
         return np.array(data["labels"])
 
 
-@pytest.mark.parametrize("compressed", ["digits_int8.onnx", "digits_broken.onnx"])
+@pytest.mark.parametrize(
+    "compressed", ["digits_int8.onnx", pytest.param("digits_broken.onnx", marks=pytest.mark.slow)]
+)
 def test_accuracy_and_divergence_agree_with_independent_libraries(
     compressed: str, logits: Callable[[str], NDArray[np.float32]], labels: NDArray[np.int64]
 ) -> None:

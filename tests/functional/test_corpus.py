@@ -122,6 +122,7 @@ def test_operations_are_counted_or_named(paths: list[Path]) -> None:
         assert (coverage in (None, 1)) == (not uncounted), path
 
 
+@pytest.mark.slow
 def test_the_real_command(paths: list[Path], ledgers: dict[Path, Ledger]) -> None:
     sample = paths[:: max(1, len(paths) // SAMPLE)][:SAMPLE]
     command = [sys.executable, "-P", "-m", "compaudit", "inspect", *map(str, sample), "--json"]

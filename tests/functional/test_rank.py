@@ -63,7 +63,13 @@ def test_the_broken_one_is_dominated_and_the_smallest_is_not(quality: Ranking) -
     assert [axis.metric for axis in quality.front.axes] == ["accuracy.top1", "alpha.file_bytes"]
 
 
-@pytest.mark.parametrize("metric", [(), (f"{__file__}:hits",)], ids=["kept", "with a metric"])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        pytest.param((), marks=pytest.mark.slow, id="kept"),
+        pytest.param((f"{__file__}:hits",), id="with a metric"),
+    ],
+)
 def test_the_original_runs_once_though_nothing_may_be_kept(
     monkeypatch: pytest.MonkeyPatch, metric: tuple[str, ...]
 ) -> None:
@@ -118,6 +124,7 @@ def test_times_of_all_come_from_the_same_rounds() -> None:
     assert pair.delta.value == pytest.approx(second.value / first.value, rel=0.25)
 
 
+@pytest.mark.slow
 def test_a_list_gives_labels_and_settings_of_their_own(tmp_path: Path) -> None:
     listed = tmp_path / "candidates.toml"
     listed.write_text(

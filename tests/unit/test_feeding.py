@@ -284,6 +284,7 @@ def test_a_loader_that_never_ends(here: Path) -> None:
     assert "--timeout" in error.hint
 
 
+@pytest.mark.slow
 def test_a_loader_that_hangs_dies_with_what_it_started(here: Path) -> None:
     error = refusal(here, "sleeping", timeout_s=5.0)
     assert "4 samples were read before" in error.message

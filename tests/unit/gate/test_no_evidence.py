@@ -5,6 +5,7 @@ from typing import Any
 
 import canned
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,17 +109,33 @@ def holds(left: float, operator: str, right: float) -> bool:
     return left <= right + slack
 
 
-@settings(max_examples=10_000, deadline=None)
-@given(
-    metric=METRICS,
-    operator=st.sampled_from([">=", "<=", ">", "<"]),
-    limit=limits(),
-    now=figures(),
-    before=st.none() | figures(),
-    moved=st.booleans(),
-    severity=st.sampled_from(["", "warn: ", "fail: "]),
+CASES = st.fixed_dictionaries(
+    {
+        "metric": METRICS,
+        "operator": st.sampled_from([">=", "<=", ">", "<"]),
+        "limit": limits(),
+        "now": figures(),
+        "before": st.none() | figures(),
+        "moved": st.booleans(),
+        "severity": st.sampled_from(["", "warn: ", "fail: "]),
+    }
 )
-def test_whatever_passes_is_shown_by_finite_evidence(
+
+
+@settings(max_examples=2_500, deadline=None)
+@given(case=CASES)
+def test_whatever_passes_is_shown_by_finite_evidence(case: dict[str, Any]) -> None:
+    shown_by_finite_evidence(**case)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(case=CASES)
+def test_in_ten_thousand_cases_too(case: dict[str, Any]) -> None:
+    shown_by_finite_evidence(**case)
+
+
+def shown_by_finite_evidence(
     metric: str,
     operator: str,
     limit: dict[str, Any],

@@ -84,6 +84,7 @@ def test_what_is_the_same_is_identical(kit, sample) -> None:
     assert all(row.max_abs_error == 0 for row in traced.outputs)
 
 
+@pytest.mark.slow
 def test_groups_change_nothing(kit, sample) -> None:
     """Each output of the first stage has 64 × 40 × 40 floats a sample: 410 kB."""
     pair = [kit.subject(sample(name)) for name in ("digits", "digits_int8")]
@@ -100,6 +101,7 @@ def test_groups_change_nothing(kit, sample) -> None:
         assert one.sqnr_db == pytest.approx(other.sqnr_db, abs=0.3)
 
 
+@pytest.mark.slow
 def test_other_widths_are_left_out_and_counted(kit, sample) -> None:
     traced = kit.trace(sample("digits"), sample("digits_slim"))
     assert [row.name for row in traced.outputs] == ["/enlarge/Resize_output_0", "logits"]
@@ -192,6 +194,7 @@ def test_codes_are_compared_as_the_numbers_they_stand_for(kit) -> None:
     assert rows["h"].max_abs_error == pytest.approx(0.2)
 
 
+@pytest.mark.slow
 def test_lists_between_nodes_are_no_obstacle(kit) -> None:
     """If gives a sequence here, which no operator's name tells."""
     kit.feed(x=np.float32([[1, 2], [3, 4]]))
@@ -304,6 +307,7 @@ def test_modules_by_name(kit, network) -> None:
     assert broken.samples == 9
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 @pytest.mark.filterwarnings("ignore")
 def test_a_folded_normalisation_leaves_the_convolution_without_counterpart(kit, network) -> None:
@@ -314,6 +318,7 @@ def test_a_folded_normalisation_leaves_the_convolution_without_counterpart(kit, 
     assert all(row.sqnr_db is None or row.sqnr_db > 100 for row in rows.values())
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 @pytest.mark.filterwarnings("ignore")
 def test_modules_that_not_every_sample_calls_are_left_out(kit, network) -> None:

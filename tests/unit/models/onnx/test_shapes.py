@@ -213,6 +213,7 @@ def test_functions_are_written_out_for_each_call(kit) -> None:
     assert found.aliases["h>local::Outer/c>local::Inner/p"] == "h>local::Outer/m"
 
 
+@pytest.mark.slow
 def test_functions_that_multiply_do_not_hang(kit) -> None:
     """Forty functions, each calling the next one twice."""
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid("local", 1)]

@@ -124,18 +124,21 @@ def test_what_is_not_to_be_compiled_is_not(load: Callable[..., TorchRunner]) -> 
     assert runner.settings["torch.compile"] == "off"
 
 
+@pytest.mark.slow
 def test_a_graph_break_is_visible(load: Callable[..., TorchRunner]) -> None:
     runner = load(Broken())
     runner.run(X)
     assert runner.settings["torch.compile"] == "inductor, 2 graphs, 1 graph break"
 
 
+@pytest.mark.slow
 def test_a_module_that_changes_is_compiled_inside_timed_blocks(
     load: Callable[..., TorchRunner],
 ) -> None:
     assert timed(load(Counting()), 2) == 2
 
 
+@pytest.mark.slow
 def test_what_is_left_to_eager_mode_is_visible(load: Callable[..., TorchRunner]) -> None:
     runner = load(Counting())
     with _dynamo.config.patch(recompile_limit=1):
@@ -145,6 +148,7 @@ def test_what_is_left_to_eager_mode_is_visible(load: Callable[..., TorchRunner])
     assert runner.settings["torch.compile"] == expected
 
 
+@pytest.mark.slow
 def test_a_module_that_compiles_itself_is_counted(load: Callable[..., TorchRunner]) -> None:
     module = Waves()
     module.compile()
@@ -153,6 +157,7 @@ def test_a_module_that_compiles_itself_is_counted(load: Callable[..., TorchRunne
     assert runner.compilations() == 1
 
 
+@pytest.mark.slow
 def test_the_module_itself_stays_as_it_is(load: Callable[..., TorchRunner]) -> None:
     module, seen = Waves(), []
     module.register_forward_hook(lambda *_: seen.append(1))
@@ -164,6 +169,7 @@ def test_the_module_itself_stays_as_it_is(load: Callable[..., TorchRunner]) -> N
     assert not module.training
 
 
+@pytest.mark.slow
 def test_an_exported_program_is_compiled(tmp_path: Path) -> None:
     program = torch.export.export(Waves(), (torch.from_numpy(X["x"]),))
     path = str(tmp_path / "waves.pt2")
@@ -228,6 +234,7 @@ def test_what_the_model_raises_is_its_own_failure(load: Callable[..., TorchRunne
     assert caught.value.code == "model-failed"
 
 
+@pytest.mark.slow
 def test_macs_are_counted_in_the_module_as_it_was(load: Callable[..., TorchRunner]) -> None:
     class Layer(torch.nn.Module):
         def __init__(self) -> None:
@@ -245,6 +252,7 @@ def test_macs_are_counted_in_the_module_as_it_was(load: Callable[..., TorchRunne
     assert runner.compilations() == 0
 
 
+@pytest.mark.slow
 def test_a_profile_names_the_generated_kernels(load: Callable[..., TorchRunner]) -> None:
     profiled = profile_torch(load(Waves()), X)
     assert any("cpp_fused" in node.op for node in profiled.nodes), profiled.nodes
