@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 from compaudit.report import View, render
 from compaudit.results import Comparison, Equivalence
+from compaudit.results.quality import ScoreKinds
 
 Golden = Callable[[str, str], None]
 
@@ -46,6 +47,30 @@ def test_quality_reads_as_a_person_has_seen_it(golden: Golden, name: str, width:
 def test_no_line_is_wider_than_the_terminal(name: str, width: int) -> None:
     lines = shown(AUDITS[name](), width).splitlines()
     assert max(cell_len(line) for line in lines) <= width
+
+
+@pytest.mark.parametrize(
+    ("original", "compressed", "said"),
+    [
+        ("logits", "logits", ""),
+        ("probabilities", "probabilities", "The scores were read as probabilities."),
+        (
+            "logits",
+            "logits before the softmax",
+            "The original's scores were read as logits, the compressed model's as logits before "
+            "the softmax.",
+        ),
+    ],
+)
+def test_what_the_scores_were_read_as_is_said_where_it_is_not_logits(
+    original: str, compressed: str, said: str
+) -> None:
+    report = canned.comparison()
+    scores = ScoreKinds(original=original, compressed=compressed)  # type: ignore[arg-type]
+    divergence = msgspec.structs.replace(report.divergence, scores=scores)
+    text = " ".join(shown(msgspec.structs.replace(report, divergence=divergence), 200).split())
+    assert said in text
+    assert ("read as" in text) == bool(said)
 
 
 def with_equivalence(**fields: object) -> str:

@@ -126,6 +126,13 @@ def _likeness(error: OutputError) -> str:
 
 
 def _remarks(divergence: Divergence) -> Iterator[str]:
+    if divergence.scores is not None:
+        # Logits go without saying; who meant something else must see it.
+        first, second = divergence.scores.original, divergence.scores.compressed
+        if first != second:
+            yield f"The original's scores were read as {first}, the compressed model's as {second}."
+        elif first != "logits":
+            yield f"The scores were read as {first}."
     if divergence.kl is not None and divergence.kl.noise_floor is not None:
         floor = format_number(divergence.kl.noise_floor)
         yield f"Noise floor: {floor}, the original against itself without optimisations."
