@@ -37,15 +37,13 @@ def make_places(owned: ExitStack) -> tuple[int, ...]:
     if not hasattr(os, "memfd_create"):
         return ()
     descriptors = []
-    for _ in range(_PLACES):
-        try:
+    with contextlib.suppress(OSError):
+        for _ in range(_PLACES):
             made = os.memfd_create("compaudit", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        except OSError:
-            break
-        owned.callback(os.close, made)
-        # Who reads memory that somebody else made shorter dies of it.
-        fcntl.fcntl(made, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
-        descriptors.append(made)
+            owned.callback(os.close, made)
+            # Who reads memory that somebody else made shorter dies of it.
+            fcntl.fcntl(made, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+            descriptors.append(made)
     return tuple(descriptors)
 
 

@@ -113,6 +113,16 @@ def test_the_next_message_takes_the_same_memory(
     assert len(set(sizes)) == 1
 
 
+def test_a_system_that_gives_no_memory_has_no_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int, command: int, argument: int) -> None:
+        raise OSError("not permitted")
+
+    monkeypatch.setattr(shared.fcntl, "fcntl", refuse)
+    with ExitStack() as owned:
+        assert make_places(owned) == ()
+    assert Places((), MOST).free() is None
+
+
 def test_without_room_arrays_go_through_the_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(descriptor: int, size: int) -> None:
         raise OSError("no memory left")
