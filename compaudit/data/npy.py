@@ -24,7 +24,7 @@ from compaudit.errors import RequestError
 __all__ = ["Header", "NpyDataset", "NpyFolder", "is_npy", "map_values", "read_header"]
 
 _MAGIC = b"\x93NUMPY"
-_CHUNK_BYTES = 1 << 22
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
