@@ -180,8 +180,9 @@ def _against_figure(
     least, most = min(bound, *ends), max(bound, *ends)
     value, low, high = ours
     difference = value - bound
-    below = difference - math.hypot(value - low, most - bound)
-    above = difference + math.hypot(high - value, bound - least)
+    # Either figure alone leaves no more room than both, which huge numbers lose in rounding.
+    below = min(difference - math.hypot(value - low, most - bound), low - bound, value - most)
+    above = max(difference + math.hypot(high - value, bound - least), high - bound, value - least)
     if not (math.isfinite(below) and math.isfinite(above)):
         return "inconclusive", "the limit is beyond all numbers"
     # Where one side is exact, the other's interval is held against it as it stands.

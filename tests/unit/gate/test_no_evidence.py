@@ -6,7 +6,7 @@ from typing import Any
 import canned
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from compaudit.gate import judge, parse_requirement
@@ -122,8 +122,27 @@ CASES = st.fixed_dictionaries(
 )
 
 
+HUGE = {
+    "metric": "delta",
+    "operator": ">=",
+    "limit": {
+        "kind": "baseline",
+        "other": "delta",
+        "factor": 1.0,
+        "sign": 1,
+        "tolerances": [],
+    },
+    # Beside such a number 0.5 is lost in rounding.
+    "now": {"value": 4503599627370498.0, "low": 0.0, "high": 4503599622866898.0, "macs": 0.0},
+    "before": {"value": 0.5, "low": 0.0, "high": 1.0, "macs": 0.0},
+    "moved": False,
+    "severity": "",
+}
+
+
 @settings(max_examples=2_500, deadline=None)
 @given(case=CASES)
+@example(case=HUGE)
 def test_whatever_passes_is_shown_by_finite_evidence(case: dict[str, Any]) -> None:
     shown_by_finite_evidence(**case)
 
