@@ -33,6 +33,8 @@ class Gathered(Generic[T]):
     def __init__(self, make: Callable[[], T]) -> None:
         self._tally = make()
         self._held: list[Batch] = []
+        self._form: list[Any] | None = None
+        self._samples = self._bytes = 0
         self._wanted = 1
 
     def finish(self) -> T:
@@ -46,12 +48,18 @@ class Gathered(Generic[T]):
 
     def update(self, batch: Batch) -> None:
         """Take in the next batch, with one sample at least. Raises what the tally raises."""
-        if self._held and _form(self._held[0]) != _form(batch):
+        form = _form(batch)
+        if form != self._form:
             self._show()
+        self._form = form
         self._held.append(batch)
-        samples = sum(len(held.indices) for held in self._held)
-        size = sum(_bytes(held) for held in self._held)
-        if len(self._held) >= self._wanted or samples >= _MOST_SAMPLES or size >= _MOST_BYTES:
+        self._samples += len(batch.indices)
+        self._bytes += _bytes(batch)
+        if (
+            len(self._held) >= self._wanted
+            or self._samples >= _MOST_SAMPLES
+            or self._bytes >= _MOST_BYTES
+        ):
             self._wanted = 2 * len(self._held)
             self._show()
         else:
@@ -60,6 +68,7 @@ class Gathered(Generic[T]):
 
     def _show(self) -> None:
         held, self._held = self._held, []
+        self._samples = self._bytes = 0
         if held:
             self._tally.update(held[0] if len(held) == 1 else _joined(held))
 

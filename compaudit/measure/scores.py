@@ -199,7 +199,7 @@ def log_scores(
     if kind == "probabilities":
         floor = float(np.finfo(values.dtype).smallest_subnormal)
         positive = ranked.numbers & (ranked.low[:, 0] >= 0)
-        return _log_of_shares(_comparable(values), positive, floor, log)
+        return _log_of_shares(values, positive, floor, log)
     with np.errstate(over="ignore", invalid="ignore"):
         # Not where logits are 1e308 apart.
         usable = ranked.numbers & np.isfinite(ranked.low - ranked.high)[:, 0]

@@ -144,8 +144,8 @@ class _Story:
         self._given = open_given(config, self._limits, str(folder), self._progress)
         self._original = open_side(config, "original")
         keeper = Keeper.of_user(config.cache, self._progress, folder / "outputs")
-        self._cluster = ray_cluster(config, str(folder))
-        self._shared = Shared(self._original, self._given, keeper, self._cluster)
+        cluster = ray_cluster(config, str(folder))
+        self._shared = Shared(self._original, self._given, keeper, cluster)
         self._died: list[CompauditError] = []
         self._entrants: dict[str, Entrant] = {}
         self.left_out: list[LeftOut] = []
@@ -211,7 +211,7 @@ class _Story:
         running = [one for one in self.contenders if one.runs]
         timing_s = self._expected_timing_s(len(running))
         # Nothing of a cluster is there any more when models are timed.
-        with self._cluster or nullcontext():
+        with self._shared.cluster or nullcontext():
             self._evaluate(running, timing_s)
         self._progress.evaluated()
 
